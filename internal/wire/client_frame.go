@@ -1,0 +1,67 @@
+package wire
+
+import (
+	"encoding/json"
+	"fmt"
+	"unicode/utf8"
+)
+
+// MaxClientFrame is the largest frame, and the largest message of several
+// fragments, that an edge accepts from a client, in bytes.
+const MaxClientFrame = 64 << 10
+
+// MaxTopics is how many topics one session may hold.
+const MaxTopics = 64
+
+// ClientFrame is any frame that a client sends; Type says which fields count.
+type ClientFrame struct {
+	Type   string   `json:"type"`
+	Token  string   `json:"token,omitempty"`  // auth
+	Topic  string   `json:"topic,omitempty"`  // subscribe, unsubscribe
+	UpTo   string   `json:"up_to,omitempty"`  // read
+	Read   []string `json:"read,omitempty"`   // read
+	Unread []string `json:"unread,omitempty"` // read
+}
+
+// RefusedFrameError is a client frame that was refused; Code is one of errors.json's
+// "frame" codes.
+type RefusedFrameError struct {
+	Code    string
+	Message string
+}
+
+func (e *RefusedFrameError) Error() string { return "wire: " + e.Code + ": " + e.Message }
+
+// ParseClientFrame reads a text frame of a client. Its error is a *RefusedFrameError,
+// ready to be sent back as an Error frame.
+func ParseClientFrame(text []byte) (ClientFrame, error) {
+	var f ClientFrame
+	if !utf8.Valid(text) {
+		return f, &RefusedFrameError{FrameErrMalformed, "the frame is not valid UTF-8"}
+	}
+	if err := json.Unmarshal(text, &f); err != nil {
+		return f, &RefusedFrameError{FrameErrMalformed, "the frame is not a JSON object of the protocol"}
+	}
+	switch f.Type {
+	case FramePing:
+	case FrameAuth:
+		if f.Token == "" {
+			return f, &RefusedFrameError{FrameErrMalformed, "auth needs a token"}
+		}
+	case FrameSubscribe, FrameUnsubscribe:
+		if _, err := EncodeID(f.Topic); err != nil {
+			return f, &RefusedFrameError{FrameErrMalformed, f.Type + " needs a topic of 1 to 128 bytes"}
+		}
+	case FrameRead:
+		for _, id := range append([]string{f.UpTo}, append(f.Read, f.Unread...)...) {
+			if _, err := ParseEventID(id); id != "" && err != nil {
+				return f, &RefusedFrameError{FrameErrMalformed, fmt.Sprintf("%.80q is not an event id", id)}
+			}
+		}
+	case "":
+		return f, &RefusedFrameError{FrameErrMalformed, "the frame has no type"}
+	default:
+		return f, &RefusedFrameError{FrameErrUnknownType, fmt.Sprintf("unknown frame type %.80q", f.Type)}
+	}
+	return f, nil
+}

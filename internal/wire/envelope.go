@@ -1,0 +1,104 @@
+package wire
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"unicode/utf8"
+)
+
+// MaxEnvelope is the largest envelope, in bytes, that the mesh accepts. It is
+// below every default limit on its way: NATS 1 MiB, one segment of the ring.
+const MaxEnvelope = 64 << 10
+
+// Headers of a message on NATS.
+const (
+	HeaderMsgID    = "Nats-Msg-Id" // idempotency within the log's dedup window
+	HeaderTTL      = "Nats-TTL"    // expiry, seconds or a Go duration
+	HeaderCollapse = "Sv-Collapse" // a newer message with this key replaces the older
+)
+
+// TypeToast is the event type of a toast; its payload is schemas/toast.json.
+const TypeToast = "toast"
+
+// Errors of ParseEnvelope.
+var (
+	ErrEnvelopeSize = fmt.Errorf("wire: an envelope has at most %d bytes", MaxEnvelope)
+	ErrEnvelope     = errors.New("wire: not an envelope")
+	ErrEventType    = errors.New("wire: an event type is [a-z][a-z0-9_.-]{0,63} and not the name of another frame")
+)
+
+// Envelope is what NATS carries: the type of an event and its payload, a JSON
+// object that the mesh passes on unread.
+type Envelope struct {
+	Type    string          `json:"type"`
+	Payload json.RawMessage `json:"payload"`
+}
+
+// ParseEnvelope reads an envelope. The payload it returns is compact, valid
+// UTF-8 and always an object: text that is put inside a frame as it stands.
+func ParseEnvelope(data []byte) (Envelope, error) {
+	if len(data) > MaxEnvelope {
+		return Envelope{}, ErrEnvelopeSize
+	}
+	// encoding/json lets bytes pass that are not UTF-8; a client must fail the
+	// connection when it meets them in a text frame (RFC 6455, 8.1).
+	if !utf8.Valid(data) {
+		return Envelope{}, fmt.Errorf("%w: not valid UTF-8", ErrEnvelope)
+	}
+	var e Envelope
+	if err := json.Unmarshal(data, &e); err != nil {
+		return Envelope{}, fmt.Errorf("%w: %w", ErrEnvelope, err)
+	}
+	if err := CheckEventType(e.Type); err != nil {
+		return Envelope{}, err
+	}
+	if len(e.Payload) == 0 || e.Payload[0] != '{' {
+		return Envelope{}, fmt.Errorf("%w: payload is not an object", ErrEnvelope)
+	}
+	var compact bytes.Buffer
+	compact.Grow(len(e.Payload))
+	if err := json.Compact(&compact, e.Payload); err != nil {
+		return Envelope{}, fmt.Errorf("%w: %w", ErrEnvelope, err)
+	}
+	e.Payload = compact.Bytes()
+	return e, nil
+}
+
+// CheckEventType reports whether a type can name an event: the names of the
+// protocol's own frames cannot.
+func CheckEventType(t string) error {
+	ok := len(t) > 0 && len(t) <= 64 && t[0] >= 'a' && t[0] <= 'z' && !slices.Contains(reservedTypes, t)
+	for i := 0; ok && i < len(t); i++ {
+		c := t[i]
+		ok = c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '_' || c == '.' || c == '-'
+	}
+	if !ok {
+		return fmt.Errorf("%w: %.80q", ErrEventType, t)
+	}
+	return nil
+}
+
+// Message is one thing to publish. Envelope must have passed ParseEnvelope.
+type Message struct {
+	Audience Audience
+	Envelope Envelope
+	MsgID    string // idempotency key within the dedup window; empty: none
+}
+
+// Receipt is the log's acknowledgement of a Message.
+type Receipt struct {
+	ID        EventID
+	Subject   string
+	Duplicate bool // stored before under the same MsgID; ID is the original's
+}
+
+// Errors that whoever speaks to the log returns, wrapped.
+var (
+	// ErrUnavailable: the log is out of reach; the same call may succeed later.
+	ErrUnavailable = errors.New("the log is out of reach")
+	// ErrForeignEvent: an event id of another log, or of another life of this one.
+	ErrForeignEvent = errors.New("the event is not one of this log")
+)

@@ -1,0 +1,236 @@
+package wire
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+)
+
+// The types of the protocol's own frames, none of which can name an event.
+const (
+	FrameHello       = "hello"
+	FrameRead        = "read"
+	FrameGap         = "gap"
+	FrameSubscribed  = "subscribed"
+	FrameError       = "error"
+	FrameReconnect   = "reconnect"
+	FramePong        = "pong"
+	FramePing        = "ping"
+	FrameAuth        = "auth"
+	FrameSubscribe   = "subscribe"
+	FrameUnsubscribe = "unsubscribe"
+)
+
+var reservedTypes = []string{
+	FrameHello, FrameRead, FrameGap, FrameSubscribed, FrameError, FrameReconnect, FramePong,
+	FramePing, FrameAuth, FrameSubscribe, FrameUnsubscribe,
+}
+
+// Hello is the first frame of every session, and the answer to auth.
+type Hello struct {
+	Type    string `json:"type"` // "hello"
+	Session string `json:"session"`
+	Node    string `json:"node"`
+	Cursor  string `json:"cursor"`  // from here the session is continued
+	Resumed bool   `json:"resumed"` // the client's cursor was accepted
+	Ping    int    `json:"ping"`    // seconds of silence after which the edge pings
+	Expires int64  `json:"expires"` // when the token ends, seconds since 1970
+	Unread  *int   `json:"unread,omitempty"`
+}
+
+// Event is a message of the log as a client receives it.
+type Event struct {
+	Type    string          `json:"type"`
+	ID      string          `json:"id"`
+	Cursor  string          `json:"cursor"`
+	TS      int64           `json:"ts"` // when it was stored, milliseconds since 1970
+	To      string          `json:"to"` // "user", "broadcast" or "topic:<topic>"
+	Payload json.RawMessage `json:"payload"`
+}
+
+// Reasons of a gap.
+const (
+	GapRetention = "retention" // the log no longer holds what was missed
+	GapLimit     = "limit"     // more was missed than one resume replays; the newest follow
+	GapUnknown   = "unknown"   // the cursor is not one of this log, or of another life of it
+)
+
+// Gap says that events between the client's cursor and this one are not replayed.
+type Gap struct {
+	Type   string `json:"type"` // "gap"
+	Reason string `json:"reason"`
+	Cursor string `json:"cursor"` // what follows, follows this position
+}
+
+// ReadState says what a person has read: all up to an event, some read, some
+// unread again. It is stored in the log and reaches the person's other devices.
+type ReadState struct {
+	Type   string   `json:"type"` // "read"
+	Cursor string   `json:"cursor,omitempty"`
+	UpTo   string   `json:"up_to,omitempty"`
+	Read   []string `json:"read,omitempty"`
+	Unread []string `json:"unread,omitempty"`
+}
+
+// Subscribed lists the topics of a session after a subscribe or unsubscribe.
+type Subscribed struct {
+	Type   string   `json:"type"` // "subscribed"
+	Topics []string `json:"topics"`
+	Cursor string   `json:"cursor"`
+}
+
+// Error answers a client frame that was not accepted. The session goes on.
+type Error struct {
+	Type    string `json:"type"` // "error"
+	Code    string `json:"code"` // of errors.json, "frame"
+	Message string `json:"message"`
+}
+
+// Reconnect asks a client to move to another edge after a delay.
+type Reconnect struct {
+	Type    string `json:"type"` // "reconnect"
+	AfterMS int64  `json:"after_ms"`
+}
+
+// Pong answers a client's ping and refreshes the cursor of a quiet session.
+type Pong struct {
+	Type   string `json:"type"` // "pong"
+	Cursor string `json:"cursor"`
+}
+
+// ServerFrame is any frame that an edge sends.
+type ServerFrame interface{ frameType() string }
+
+func (f Hello) frameType() string      { return FrameHello }
+func (f Event) frameType() string      { return f.Type }
+func (f Gap) frameType() string        { return FrameGap }
+func (f ReadState) frameType() string  { return FrameRead }
+func (f Subscribed) frameType() string { return FrameSubscribed }
+func (f Error) frameType() string      { return FrameError }
+func (f Reconnect) frameType() string  { return FrameReconnect }
+func (f Pong) frameType() string       { return FramePong }
+
+// AppendFrame appends the JSON text of any server frame but an Event, filling in
+// its type. It cannot fail: these types hold nothing that JSON does not.
+func AppendFrame(dst []byte, f ServerFrame) []byte {
+	switch t := f.(type) {
+	case Hello:
+		t.Type, f = FrameHello, t
+	case Gap:
+		t.Type, f = FrameGap, t
+	case ReadState:
+		t.Type, f = FrameRead, t
+	case Subscribed:
+		t.Type, f = FrameSubscribed, t
+	case Error:
+		t.Type, f = FrameError, t
+	case Reconnect:
+		t.Type, f = FrameReconnect, t
+	case Pong:
+		t.Type, f = FramePong, t
+	}
+	text, err := json.Marshal(f)
+	if err != nil {
+		// Only an Event's raw payload could bring this about.
+		return append(dst, `{"type":"error","code":"internal","message":"frame not encoded"}`...)
+	}
+	return append(dst, text...)
+}
+
+// Entry is one message of the log, parsed and validated.
+type Entry struct {
+	Partition int
+	Position
+	Time     time.Time // when JetStream stored it
+	Audience Audience
+	Envelope
+}
+
+// ID is the entry's event id.
+func (e *Entry) ID() EventID { return EventID{Partition: e.Partition, Position: e.Position} }
+
+// Event is the entry as a client receives it; cursor is the position of the
+// edge in the whole log when it took the entry in.
+func (e *Entry) Event(cursor Cursor) Event {
+	return Event{
+		Type: e.Type, ID: e.ID().String(), Cursor: cursor.String(),
+		TS: e.Time.UnixMilli(), To: e.Audience.To(), Payload: e.Payload,
+	}
+}
+
+// AppendEvent appends the JSON text of e's event frame, the same bytes that
+// encoding/json makes of Entry.Event. Written by hand: an edge does it for every
+// message of the log, and this costs 0.4 µs where reflection takes 1.6 µs
+// (BenchmarkAppendEvent).
+func AppendEvent(dst []byte, e *Entry, cursor Cursor) []byte {
+	dst = append(dst, `{"type":"`...)
+	dst = append(dst, e.Type...) // [a-z0-9_.-]: nothing to escape
+	dst = append(dst, `","id":"`...)
+	dst = e.ID().AppendText(dst)
+	dst = append(dst, `","cursor":"`...)
+	dst = cursor.AppendText(dst)
+	dst = append(dst, `","ts":`...)
+	dst = strconv.AppendInt(dst, e.Time.UnixMilli(), 10)
+	dst = append(dst, `,"to":`...)
+	dst = appendTo(dst, e.Audience)
+	dst = append(dst, `,"payload":`...)
+	dst = append(dst, e.Payload...)
+	return append(dst, '}')
+}
+
+func appendTo(dst []byte, a Audience) []byte {
+	if a.Kind != KindTopic {
+		return append(append(append(dst, '"'), a.To()...), '"')
+	}
+	// A topic may hold any bytes; Marshal of a string cannot fail.
+	text, _ := json.Marshal(a.To()) //nolint:errcheck // see above
+	return append(dst, text...)
+}
+
+// ErrFrame is returned for text that is not a frame of the protocol.
+var ErrFrame = errors.New("wire: not a frame")
+
+// ParseServerFrame reads a frame that an edge sent. A type that is not one of
+// the protocol's own is an Event, known or not: clients pass it through.
+func ParseServerFrame(text []byte) (ServerFrame, error) {
+	var head struct {
+		Type string `json:"type"`
+	}
+	if err := json.Unmarshal(text, &head); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrFrame, err)
+	}
+	switch head.Type {
+	case FrameHello:
+		return decode[Hello](text)
+	case FrameGap:
+		return decode[Gap](text)
+	case FrameRead:
+		return decode[ReadState](text)
+	case FrameSubscribed:
+		return decode[Subscribed](text)
+	case FrameError:
+		return decode[Error](text)
+	case FrameReconnect:
+		return decode[Reconnect](text)
+	case FramePong:
+		return decode[Pong](text)
+	}
+	if err := CheckEventType(head.Type); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrFrame, err)
+	}
+	e, err := decode[Event](text)
+	if ev, ok := e.(Event); ok && (ev.ID == "" || ev.Cursor == "" || len(ev.Payload) == 0) {
+		return nil, fmt.Errorf("%w: an event has id, cursor and payload", ErrFrame)
+	}
+	return e, err
+}
+
+func decode[T ServerFrame](text []byte) (ServerFrame, error) {
+	var f T
+	if err := json.Unmarshal(text, &f); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrFrame, err)
+	}
+	return f, nil
+}

@@ -1,0 +1,188 @@
+package wire
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// DefaultPrefix is the first token of every subject unless configured otherwise.
+const DefaultPrefix = "sv"
+
+// MaxIDLen is the largest length of a user id or topic name, in bytes.
+const MaxIDLen = 128
+
+// Kind says to whom an entry of the log is addressed.
+type Kind uint8
+
+// The kinds of audience. KindRead is what a person has read: it is addressed to
+// that person's own devices.
+const (
+	KindBroadcast Kind = iota + 1
+	KindUser
+	KindTopic
+	KindRead
+)
+
+// Audience is who a message is for: everybody, one user, or one topic's members.
+type Audience struct {
+	Kind Kind
+	ID   string // user id or topic, decoded; empty for a broadcast
+}
+
+// Broadcast, User and Topic make the audiences a publisher can choose.
+func Broadcast() Audience         { return Audience{Kind: KindBroadcast} }
+func User(uid string) Audience    { return Audience{Kind: KindUser, ID: uid} }
+func Topic(topic string) Audience { return Audience{Kind: KindTopic, ID: topic} }
+
+// To is the audience as an event frame names it. It does not repeat the user's
+// id: a frame addressed to a user only ever reaches that user.
+func (a Audience) To() string {
+	switch a.Kind {
+	case KindUser, KindRead:
+		return "user"
+	case KindTopic:
+		return "topic:" + a.ID
+	default:
+		return "broadcast"
+	}
+}
+
+// Errors of the subject grammar.
+var (
+	ErrID      = errors.New("wire: an id has 1 to 128 bytes")
+	ErrIDToken = errors.New("wire: not an encoded id")
+	ErrSubject = errors.New("wire: not a subject of the log")
+	ErrPrefix  = errors.New("wire: a subject prefix is one or more tokens of [A-Za-z0-9_-], separated by dots")
+)
+
+// EncodeID turns an id into one subject token. An id of [A-Za-z0-9_-]{1,128}
+// stands for itself; any other becomes '=' and unpadded base64url, so that no id
+// can inject a dot or a wildcard into a subject.
+func EncodeID(id string) (string, error) {
+	if len(id) == 0 || len(id) > MaxIDLen {
+		return "", ErrID
+	}
+	if plainID(id) {
+		return id, nil
+	}
+	return "=" + base64.RawURLEncoding.EncodeToString([]byte(id)), nil
+}
+
+// DecodeID is the inverse of EncodeID. It refuses every token that EncodeID does
+// not make, so an id has exactly one subject.
+func DecodeID(token string) (string, error) {
+	enc, encoded := strings.CutPrefix(token, "=")
+	if !encoded {
+		if len(token) == 0 || len(token) > MaxIDLen || !plainID(token) {
+			return "", ErrIDToken
+		}
+		return token, nil
+	}
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(enc)
+	if err != nil || len(raw) == 0 || len(raw) > MaxIDLen || plainID(string(raw)) {
+		return "", ErrIDToken
+	}
+	return string(raw), nil
+}
+
+func plainID(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		switch {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '_', c == '-':
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// Subjects names the subjects below one prefix. The zero value uses DefaultPrefix.
+type Subjects struct{ prefix string }
+
+// NewSubjects checks a prefix; an empty one means DefaultPrefix.
+func NewSubjects(prefix string) (Subjects, error) {
+	for token := range strings.SplitSeq(prefix, ".") {
+		if prefix != "" && (token == "" || !plainID(token)) {
+			return Subjects{}, fmt.Errorf("%w: %q", ErrPrefix, prefix)
+		}
+	}
+	return Subjects{prefix: prefix}, nil
+}
+
+// Prefix is the configured prefix.
+func (s Subjects) Prefix() string {
+	if s.prefix == "" {
+		return DefaultPrefix
+	}
+	return s.prefix
+}
+
+// Log is the wildcard of everything that is stored.
+func (s Subjects) Log() string { return s.Prefix() + ".ws.>" }
+
+// Of is the subject an audience is published to, or ErrID.
+func (s Subjects) Of(a Audience) (string, error) {
+	if a.Kind == KindBroadcast {
+		return s.Prefix() + ".ws.broadcast", nil
+	}
+	word := a.Kind.token()
+	if word == "" {
+		return "", fmt.Errorf("%w: unknown kind %d", ErrSubject, a.Kind)
+	}
+	id, err := EncodeID(a.ID)
+	if err != nil {
+		return "", err
+	}
+	return s.Prefix() + ".ws." + word + "." + id, nil
+}
+
+func (k Kind) token() string {
+	switch k {
+	case KindUser:
+		return "user"
+	case KindTopic:
+		return "topic"
+	case KindRead:
+		return "read"
+	default:
+		return ""
+	}
+}
+
+// Parse finds the audience of a stored subject. Subjects such as "sv.ws.user.*"
+// can be published to and are stored by NATS; they are refused here.
+func (s Subjects) Parse(subject string) (Audience, error) {
+	rest, ok := strings.CutPrefix(subject, s.Prefix())
+	if ok {
+		rest, ok = strings.CutPrefix(rest, ".ws.")
+	}
+	if !ok {
+		return Audience{}, ErrSubject
+	}
+	if rest == "broadcast" {
+		return Broadcast(), nil
+	}
+	word, token, ok := strings.Cut(rest, ".")
+	if !ok {
+		return Audience{}, ErrSubject
+	}
+	var kind Kind
+	switch word {
+	case "user":
+		kind = KindUser
+	case "topic":
+		kind = KindTopic
+	case "read":
+		kind = KindRead
+	default:
+		return Audience{}, ErrSubject
+	}
+	id, err := DecodeID(token)
+	if err != nil {
+		return Audience{}, fmt.Errorf("%w: %q", err, token)
+	}
+	return Audience{Kind: kind, ID: id}, nil
+}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"time"
 )
 
 // The types of the protocol's own frames, none of which can name an event.
@@ -137,27 +136,6 @@ func AppendFrame(dst []byte, f ServerFrame) []byte {
 		return append(dst, `{"type":"error","code":"internal","message":"frame not encoded"}`...)
 	}
 	return append(dst, text...)
-}
-
-// Entry is one message of the log, parsed and validated.
-type Entry struct {
-	Partition int
-	Position
-	Time     time.Time // when JetStream stored it
-	Audience Audience
-	Envelope
-}
-
-// ID is the entry's event id.
-func (e *Entry) ID() EventID { return EventID{Partition: e.Partition, Position: e.Position} }
-
-// Event is the entry as a client receives it; cursor is the position of the
-// edge in the whole log when it took the entry in.
-func (e *Entry) Event(cursor Cursor) Event {
-	return Event{
-		Type: e.Type, ID: e.ID().String(), Cursor: cursor.String(),
-		TS: e.Time.UnixMilli(), To: e.Audience.To(), Payload: e.Payload,
-	}
 }
 
 // AppendEvent appends the JSON text of e's event frame, the same bytes that

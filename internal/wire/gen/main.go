@@ -63,7 +63,7 @@ func run() error {
 		return err
 	}
 	for path, text := range map[string][]byte{
-		goFile:                                  code,
+		goFile:                                   code,
 		filepath.Join(tsFolder, "codes.gen.ts"):  tsCodes(reg),
 		filepath.Join(tsFolder, "events.gen.ts"): events,
 	} {

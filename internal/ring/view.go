@@ -1,0 +1,235 @@
+package ring
+
+import (
+	"slices"
+	"sort"
+	"time"
+)
+
+// View is a reader's hold on the ring at one moment. It stays valid while the
+// ring moves on, and keeps the segments it covers in memory: use it for one
+// turn and let it go.
+type View struct {
+	ring *Ring
+	segs []*segment
+	head uint64
+}
+
+// View takes hold of the ring as it is now.
+func (r *Ring) View() View {
+	for {
+		// Head before segments: the segments are then at least as new, so the
+		// head is among them, unless it was evicted in between.
+		head := r.head.Load()
+		segs := *r.segs.Load()
+		if segs[0].first <= head+1 {
+			return View{ring: r, segs: segs, head: head}
+		}
+	}
+}
+
+// Head is the position of the newest entry of the view.
+func (v *View) Head() uint64 { return v.head }
+
+// Floor is the position before the oldest entry: what came at or before it is
+// no longer in the ring.
+func (v *View) Floor() uint64 { return v.segs[0].first - 1 }
+
+// FloorSeq is the sequence at the floor: the ring holds all of the log after it.
+func (v *View) FloorSeq() uint64 { return v.segs[0].baseSeq }
+
+// HeadSeq is the sequence at the head.
+func (v *View) HeadSeq() uint64 { return v.SeqAt(v.head) }
+
+// SeqAt is the sequence of the log at a position from Floor to Head.
+func (v *View) SeqAt(pos uint64) uint64 {
+	if pos == v.Floor() {
+		return v.FloorSeq()
+	}
+	_, m := v.at(pos)
+	return m.seq
+}
+
+// Item is one entry as a reader sees it. ID and Frame are the ring's own bytes.
+type Item struct {
+	Pos   uint64
+	Seq   uint64
+	Hash  uint64
+	Nanos int64 // when it was stored, since 1970
+	Kind  uint8
+	ID    []byte
+	Frame []byte
+}
+
+// At is the entry at a position after Floor, up to Head.
+func (v *View) At(pos uint64) Item {
+	seg, m := v.at(pos)
+	id := seg.bytes[m.off:][:m.id]
+	return Item{
+		Pos: pos, Seq: m.seq, Hash: m.hash, Nanos: m.time, Kind: m.kind,
+		ID: id, Frame: seg.bytes[m.off+uint32(m.id):][:m.frame],
+	}
+}
+
+func (v *View) at(pos uint64) (*segment, *meta) {
+	// Most reads are of the newest segment.
+	seg := v.segs[len(v.segs)-1]
+	if pos < seg.first {
+		i := sort.Search(len(v.segs), func(i int) bool { return v.segs[i].first > pos })
+		seg = v.segs[i-1]
+	}
+	return seg, &seg.metas[pos-seg.first]
+}
+
+// Find is the position at which exactly the entries up to sequence seq have been
+// seen. It reports false when the ring does not reach back to seq, or not yet
+// forward to it.
+func (v *View) Find(seq uint64) (uint64, bool) {
+	if seq < v.FloorSeq() || seq > v.HeadSeq() {
+		return 0, false
+	}
+	i := sort.Search(len(v.segs), func(i int) bool { return v.segs[i].baseSeq > seq })
+	seg := v.segs[i-1]
+	n := len(seg.metas)
+	if seg.first+uint64(n) > v.head+1 {
+		n = int(v.head + 1 - seg.first)
+	}
+	return seg.first - 1 + uint64(sort.Search(n, func(i int) bool { return seg.metas[i].seq > seq })), true
+}
+
+// latest starts a chain: the newest entry of k's bucket within the view. It
+// reports false when the way there, through entries newer than the view, has
+// been evicted since the view was taken.
+func (v *View) latest(k Key) (uint64, bool) {
+	pos := v.ring.bucket(k.Kind, k.Hash).Load()
+	for pos > v.head {
+		newest := v.ring.View()
+		if pos < newest.segs[0].first {
+			return 0, false
+		}
+		_, m := newest.at(pos)
+		pos = m.prev
+	}
+	return pos, true
+}
+
+// back steps from pos, which may be any entry of k's bucket, to the newest entry
+// of k at or before it that is later than after; 0 when there is none.
+func (v *View) back(pos, after uint64, k *Key) uint64 {
+	for pos > after && pos > v.Floor() {
+		seg, m := v.at(pos)
+		if m.hash == k.Hash && m.kind == k.Kind && string(seg.bytes[m.off:][:m.id]) == k.ID {
+			return pos
+		}
+		pos = m.prev
+	}
+	return 0
+}
+
+// denseSteps is how many links Collect follows before it reads forward instead.
+const denseSteps = 1024
+
+// Collect appends to dst the positions of the entries for keys after one
+// position and up to another, in order: the first limit of them. It reports
+// false when the ring has moved on too far since the view was taken to tell, or
+// does not reach back to after.
+func (v *View) Collect(dst []uint64, keys []Key, after, upTo uint64, limit int) ([]uint64, bool) {
+	start := len(dst)
+	if after < v.Floor() {
+		return dst, false
+	}
+	steps := 0
+	for i := range keys {
+		k := &keys[i]
+		pos, ok := v.latest(*k)
+		if !ok {
+			return dst[:start], false
+		}
+		for pos = v.back(pos, after, k); pos != 0; steps++ {
+			if steps > denseSteps {
+				return v.scan(dst[:start], keys, after, upTo, limit), true
+			}
+			if pos <= upTo {
+				dst = append(dst, pos)
+			}
+			_, m := v.at(pos)
+			pos = v.back(m.prev, after, k)
+		}
+	}
+	found := dst[start:]
+	if len(keys) > 1 {
+		slices.Sort(found)
+	} else {
+		slices.Reverse(found)
+	}
+	return dst[:start+min(len(found), limit)], true
+}
+
+// scan finds the same by reading forward. A chain of many entries for these keys
+// means that the first few are near: walking all of it back for each batch of a
+// long backlog would cost the square of its length.
+func (v *View) scan(dst []uint64, keys []Key, after, upTo uint64, limit int) []uint64 {
+	for pos := max(after, v.Floor()) + 1; pos <= min(upTo, v.head) && limit > 0; pos++ {
+		seg, m := v.at(pos)
+		for i := range keys {
+			k := &keys[i]
+			if m.hash == k.Hash && m.kind == k.Kind && string(seg.bytes[m.off:][:m.id]) == k.ID {
+				dst = append(dst, pos)
+				limit--
+				break
+			}
+		}
+	}
+	return dst
+}
+
+// Newest finds the newest n entries for keys that come after one position, which
+// is not below Floor: the position they follow, and how many there are, at most
+// n. It reports false when the ring has moved on too far to tell.
+func (v *View) Newest(keys []Key, after uint64, n int) (pos uint64, count int, ok bool) {
+	next := make([]uint64, len(keys))
+	for i := range keys {
+		latest, ok := v.latest(keys[i])
+		if !ok {
+			return 0, 0, false
+		}
+		next[i] = v.back(latest, after, &keys[i])
+	}
+	pos = v.head
+	for count < n {
+		newest := 0
+		for i := range next {
+			if next[i] > next[newest] {
+				newest = i
+			}
+		}
+		if len(next) == 0 || next[newest] == 0 {
+			break
+		}
+		at := next[newest]
+		_, m := v.at(at)
+		next[newest] = v.back(m.prev, after, &keys[newest])
+		pos = at - 1
+		count++
+	}
+	return pos, count, true
+}
+
+// Stats describes the ring for metrics.
+type Stats struct {
+	Bytes   int       // held
+	Entries uint64    // held
+	Oldest  time.Time // when the oldest entry was stored; zero when there is none
+}
+
+// Stats describes the ring as the view has it.
+func (v *View) Stats() Stats {
+	s := Stats{Entries: v.head - v.Floor()}
+	for _, seg := range v.segs {
+		s.Bytes += seg.size()
+	}
+	if s.Entries > 0 {
+		s.Oldest = time.Unix(0, v.At(v.Floor()+1).Nanos)
+	}
+	return s
+}

@@ -1,6 +1,6 @@
 module github.com/socialvibes/vibemesh
 
-go 1.26
+go 1.26.0
 
 require (
 	cel.dev/expr v0.23.1 // indirect

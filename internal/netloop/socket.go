@@ -1,0 +1,202 @@
+package netloop
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"runtime"
+	"syscall"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// Outcomes of Accept, Read and Writev beside success and other errors.
+var (
+	// ErrAgain: nothing (more) can be done until the next event.
+	ErrAgain = errors.New("netloop: would block")
+	// ErrFileLimit: the process or the system may open no more files.
+	ErrFileLimit = errors.New("netloop: no more files may be opened")
+)
+
+// Listener is a listening socket outside the runtime's poller.
+type Listener struct {
+	FD   int
+	Addr netip.AddrPort
+	file *os.File
+}
+
+// Listen opens a TCP listener, such as on ":8080" or "127.0.0.1:0".
+func Listen(ctx context.Context, addr string) (*Listener, error) {
+	var lc net.ListenConfig
+	ln, err := lc.Listen(ctx, "tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	defer ln.Close()
+	tcp, ok := ln.(*net.TCPListener)
+	if !ok {
+		return nil, fmt.Errorf("listen on %s: not TCP", addr)
+	}
+	file, err := tcp.File() // a copy of its own, which outlives ln
+	if err != nil {
+		return nil, err
+	}
+	fd := int(file.Fd())
+	if err := unix.SetNonblock(fd, true); err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	at, err := netip.ParseAddrPort(ln.Addr().String())
+	if err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return &Listener{FD: fd, Addr: at, file: file}, nil
+}
+
+// Close stops listening.
+func (l *Listener) Close() error { return l.file.Close() }
+
+// Accept takes the next connection of a listener: non-blocking, without delay.
+func Accept(listenFD int) (int, error) {
+	fd, _, errno := unix.RawSyscall6(unix.SYS_ACCEPT4, uintptr(listenFD), 0, 0,
+		unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, 0)
+	switch errno {
+	case 0:
+	case unix.EAGAIN:
+		return -1, ErrAgain
+	case unix.EMFILE, unix.ENFILE, unix.ENOBUFS, unix.ENOMEM:
+		return -1, fmt.Errorf("%w: %w", ErrFileLimit, errno)
+	default:
+		return -1, fmt.Errorf("accept4: %w", errno)
+	}
+	// Frames are small and wanted at once. It fails only for a peer already gone.
+	_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NODELAY, 1) //nolint:errcheck // see above
+	return int(fd), nil
+}
+
+// SetDeadPeer has the kernel find a peer that is gone: keepalive probes on a
+// silent connection, and an end to unacknowledged bytes, after about limit.
+func SetDeadPeer(fd int, limit time.Duration) error {
+	idle := max(int((limit / 2).Seconds()), 1)
+	probe := max(int((limit / 8).Seconds()), 1)
+	return errors.Join(
+		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1),
+		unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, idle),
+		unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, probe),
+		unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_KEEPCNT, 4),
+		unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(limit.Milliseconds())),
+	)
+}
+
+// Peer is the address of the other side.
+func Peer(fd int) netip.AddrPort {
+	sa, err := unix.Getpeername(fd)
+	if err != nil {
+		return netip.AddrPort{}
+	}
+	switch sa := sa.(type) {
+	case *unix.SockaddrInet4:
+		return netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(sa.Port))
+	case *unix.SockaddrInet6:
+		return netip.AddrPortFrom(netip.AddrFrom16(sa.Addr).Unmap(), uint16(sa.Port))
+	}
+	return netip.AddrPort{}
+}
+
+// Read reads once. It returns 0 without an error at the end of the stream.
+func Read(fd int, b []byte) (int, error) {
+	// Raw: a non-blocking read cannot hold the thread, so the scheduler need not
+	// be told of it.
+	n, _, errno := unix.RawSyscall(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)))
+	runtime.KeepAlive(b)
+	return result(n, errno)
+}
+
+// Write writes once and may write less than all.
+func Write(fd int, b []byte) (int, error) {
+	n, _, errno := unix.RawSyscall(unix.SYS_WRITE, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)))
+	runtime.KeepAlive(b)
+	return result(n, errno)
+}
+
+// MaxVectors is how many slices one Writev takes.
+const MaxVectors = 1024
+
+// Vectors is a reusable list of byte slices in the kernel's form.
+type Vectors struct {
+	iov  []unix.Iovec
+	keep [][]byte // so that the collector sees what iov points to
+	size int
+}
+
+// Reset empties the list and lets its slices go.
+func (v *Vectors) Reset() {
+	clear(v.keep)
+	v.iov, v.keep, v.size = v.iov[:0], v.keep[:0], 0
+}
+
+// Add appends a slice, which must not change before it is written.
+func (v *Vectors) Add(b []byte) {
+	if len(b) == 0 {
+		return
+	}
+	iov := unix.Iovec{Base: &b[0]}
+	iov.SetLen(len(b))
+	v.iov, v.keep, v.size = append(v.iov, iov), append(v.keep, b), v.size+len(b)
+}
+
+// Len is the number of slices, Size the number of bytes in them.
+func (v *Vectors) Len() int  { return len(v.iov) }
+func (v *Vectors) Size() int { return v.size }
+
+// Writev writes the slices from the i-th on in one call: how many bytes of them.
+func (v *Vectors) Writev(fd, i int) (int, error) {
+	iov := v.iov[i:min(len(v.iov), i+MaxVectors)]
+	if len(iov) == 0 {
+		return 0, nil
+	}
+	if len(iov) == 1 { // one slice by write(2): it spares the kernel the import of a vector
+		return Write(fd, v.keep[i])
+	}
+	n, _, errno := unix.RawSyscall(unix.SYS_WRITEV, uintptr(fd), uintptr(unsafe.Pointer(&iov[0])), uintptr(len(iov)))
+	runtime.KeepAlive(v)
+	return result(n, errno)
+}
+
+func result(n uintptr, errno unix.Errno) (int, error) {
+	switch errno {
+	case 0:
+		return int(n), nil
+	case unix.EAGAIN, unix.EINTR:
+		return 0, ErrAgain
+	}
+	return 0, errno
+}
+
+// CloseFD closes a socket.
+func CloseFD(fd int) {
+	// The kernel closes it whatever close(2) returns.
+	_, _, _ = unix.RawSyscall(unix.SYS_CLOSE, uintptr(fd), 0, 0)
+}
+
+// ShutdownWrite sends the end of the stream and leaves reading open.
+func ShutdownWrite(fd int) {
+	_ = unix.Shutdown(fd, unix.SHUT_WR) //nolint:errcheck // fails only when the peer is gone
+}
+
+// Conn hands a socket to the runtime: a net.Conn for net/http. fd is used up.
+func Conn(fd int) (net.Conn, error) {
+	file := os.NewFile(uintptr(fd), "handed over")
+	defer file.Close() // FileConn works on a copy
+	return net.FileConn(file)
+}
+
+// OpenSpare opens a file to be closed when no other may be opened, so that a
+// connection can still be accepted and refused.
+func OpenSpare() (int, error) {
+	return syscall.Open("/dev/null", syscall.O_RDONLY|syscall.O_CLOEXEC, 0)
+}

@@ -3,35 +3,36 @@ package netloop
 import "time"
 
 // Wheel is a coarse timer for very many items: one tick a slot, eight bytes an
-// item, no removal. An item that is no longer due when its slot comes round is
-// simply put back: the owner decides. It belongs to one goroutine.
+// item, no removal. An owner that no longer wants an item when it comes up
+// ignores it. It belongs to one goroutine.
 type Wheel struct {
 	tick  time.Duration
 	start time.Time
-	now   int64 // ticks since start that have been worked off
+	now   int64 // the tick that was worked off last
 	slots [][]uint64
 	count int
 }
 
-// NewWheel makes a wheel that turns once in slots ticks; a longer delay goes
-// round in several steps.
+// NewWheel makes a wheel that turns once in slots ticks.
 func NewWheel(tick time.Duration, slots int, start time.Time) *Wheel {
 	return &Wheel{tick: tick, start: start, slots: make([][]uint64, slots)}
 }
 
-// Add has Advance report id once delay has passed, or earlier if the delay is
-// longer than the wheel: an owner compares with its own deadline.
-func (w *Wheel) Add(id uint64, delay time.Duration) {
-	ticks := max(int64((delay+w.tick-1)/w.tick), 1)
-	ticks = min(ticks, int64(len(w.slots)-1))
-	slot := &w.slots[(w.now+ticks)%int64(len(w.slots))]
+// Tick is the number of the tick a time falls in.
+func (w *Wheel) Tick(t time.Time) int64 { return int64(t.Sub(w.start) / w.tick) }
+
+// Add has Advance report id at a tick; at the next one if that has passed, and
+// after one turn of the wheel if it is farther away.
+func (w *Wheel) Add(id uint64, tick int64) {
+	tick = min(max(tick, w.now+1), w.now+int64(len(w.slots))-1)
+	slot := &w.slots[tick%int64(len(w.slots))]
 	*slot = append(*slot, id)
 	w.count++
 }
 
-// Advance reports every item whose slot has come by now. due may call Add.
+// Advance reports every item whose tick has come by now. due may call Add.
 func (w *Wheel) Advance(now time.Time, due func(id uint64)) {
-	for target := int64(now.Sub(w.start) / w.tick); w.now < target; {
+	for target := w.Tick(now); w.now < target; {
 		if w.count == 0 {
 			w.now = target
 			return
@@ -39,7 +40,7 @@ func (w *Wheel) Advance(now time.Time, due func(id uint64)) {
 		w.now++
 		slot := &w.slots[w.now%int64(len(w.slots))]
 		ids := *slot
-		*slot = nil // due may add to this very slot; big slices go back to the collector
+		*slot = nil // big slices go back to the collector
 		w.count -= len(ids)
 		for _, id := range ids {
 			due(id)

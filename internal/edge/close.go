@@ -1,0 +1,220 @@
+package edge
+
+import (
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"github.com/gobwas/ws"
+	"github.com/socialvibes/vibemesh/internal/netloop"
+	"github.com/socialvibes/vibemesh/internal/wire"
+)
+
+// closeStop is the code for sessions that are open when the edge stops.
+const closeStop = wire.CloseGoingAway
+
+// closePatience is how long a peer has to end the connection after a close frame.
+const closePatience = 2 * time.Second
+
+// ready takes the result of a set-up: it writes the answer, and the session is
+// live, or the connection is closed.
+func (l *loop) ready(r ref, rep *reply) {
+	c := l.conns.get(r)
+	if c == nil || c.state != stateSetUp {
+		return
+	}
+	l.edge.metrics.handshake(rep.result)
+	slot := r.slot()
+	if !rep.ok {
+		l.sayAndClose(slot, c, rep.out)
+		return
+	}
+	if rep.gen != l.deliver.gen {
+		l.deliver.route() // takes up a new life of the log
+	}
+	if rep.gen != l.deliver.gen {
+		l.sayAndClose(slot, c, appendClose(nil, wire.CloseUnavailable, ""))
+		return
+	}
+	c.user = rep.identity.UID
+	c.expires = l.clockOf(rep.identity.Expires)
+	c.heard = l.clock()
+	c.state = stateReplay // where seq is in the ring is found by resume
+	m := c.needMore()
+	m.out, m.seq = rep.out, rep.after
+	l.counters.live.Add(1)
+	l.deliver.linkUser(slot, c)
+	for _, t := range rep.topics {
+		l.deliver.join(slot, c, t)
+	}
+	l.schedule(r, c)
+	l.resume(slot, c)
+	if c := l.conns.get(r); c != nil {
+		// What the client sent behind its request came before anyone listened.
+		l.readable(slot, c)
+	}
+}
+
+// sayAndClose writes last words and closes; what the socket does not take at
+// once is written while closing.
+func (l *loop) sayAndClose(slot int32, c *conn, words []byte) {
+	l.forget(slot, c)
+	m := c.needMore()
+	m.out = append(m.out, words...)
+	m.topics = nil
+	c.state = stateClosing
+	l.setDue(refOf(slot, c), c, closePatience)
+	l.flushClosing(slot, c)
+}
+
+// closeWith ends a session with a close frame.
+func (l *loop) closeWith(slot int32, c *conn, code int, reason string) {
+	switch c.state {
+	case stateHeader:
+		l.drop(slot, c)
+	case stateClosing, stateFree:
+	default:
+		l.edge.metrics.closed(code)
+		if c.state == stateSetUp {
+			l.drop(slot, c) // the upgrade has not been answered: there are no frames yet
+			return
+		}
+		if c.more != nil && len(c.more.out) > maxOut {
+			l.drop(slot, c) // it does not read; a close frame would not reach it
+			return
+		}
+		l.sayAndClose(slot, c, appendClose(nil, code, reason))
+	}
+}
+
+// flushClosing writes what is left and then ends this side of the connection.
+// The socket itself is closed when the peer has ended its side: bytes unread at
+// that time would make the kernel send a reset, which could overtake the close
+// frame.
+func (l *loop) flushClosing(slot int32, c *conn) {
+	m := c.needMore()
+	if len(m.out) == 0 {
+		return
+	}
+	n, err := netloop.Write(int(c.fd), m.out)
+	switch {
+	case errors.Is(err, netloop.ErrAgain):
+	case err != nil:
+		l.drop(slot, c)
+	default:
+		if m.out = m.out[n:]; len(m.out) == 0 {
+			netloop.ShutdownWrite(int(c.fd))
+		}
+	}
+}
+
+func (l *loop) readClosing(slot int32, c *conn) {
+	for range readsPerTurn {
+		n, err := netloop.Read(int(c.fd), l.buf[:])
+		if errors.Is(err, netloop.ErrAgain) {
+			return
+		}
+		if err != nil || n == 0 {
+			l.drop(slot, c)
+			return
+		}
+	}
+	l.again = append(l.again, refOf(slot, c))
+}
+
+// setDue has the wheel look at a connection after a delay.
+func (l *loop) setDue(r ref, c *conn, delay time.Duration) {
+	c.due = l.clock() + max(uint32((delay+wheelTick-1)/wheelTick), 1)
+	l.wheel.Add(uint64(r), int64(c.due))
+}
+
+// schedule sets the next time a session needs looking at: its ping or the end
+// of its token.
+func (l *loop) schedule(r ref, c *conn) {
+	now := l.clock()
+	next := c.heard + uint32(l.edge.cfg.PingInterval/time.Second)
+	next = max(min(next, c.expires), now+1)
+	l.setDue(r, c, time.Duration(next-now)*time.Second)
+}
+
+// due is called by the wheel. A connection whose time was changed is in the
+// wheel more than once; only the place that is its time now counts.
+func (l *loop) due(id uint64) {
+	if id == listenerID {
+		l.listenAgain()
+		return
+	}
+	r := ref(id)
+	c := l.conns.get(r)
+	if c == nil {
+		return
+	}
+	if l.clock() < c.due {
+		return
+	}
+	switch c.state {
+	case stateHeader:
+		l.refuse(r.slot(), c, "408 Request Timeout", "timeout")
+	case stateClosing:
+		l.drop(r.slot(), c)
+	case stateSetUp: // SetupTimeout bounds it
+	default:
+		l.sessionDue(r, c)
+	}
+}
+
+func (l *loop) sessionDue(r ref, c *conn) {
+	now, ping := l.clock(), uint32(l.edge.cfg.PingInterval/time.Second)
+	if c.leaving {
+		l.closeWith(r.slot(), c, wire.CloseDrain, "")
+		return
+	}
+	if now >= c.expires {
+		l.closeWith(r.slot(), c, wire.CloseToken, "the token has expired")
+		return
+	}
+	switch silent := now - c.heard; {
+	case c.pinged && silent >= ping+ping/2:
+		l.closeWith(r.slot(), c, wire.CloseIdle, "")
+		return
+	case silent >= ping:
+		c.pinged = true
+		l.send(r.slot(), c, appendHeader(nil, ws.OpPing, 0))
+		if c := l.conns.get(r); c != nil {
+			l.setDue(r, c, max(min(l.edge.cfg.PingInterval/2, time.Duration(c.expires-now)*time.Second), time.Second))
+		}
+		return
+	}
+	if c.state == stateReplay {
+		l.resume(r.slot(), c)
+		if l.conns.get(r) == nil {
+			return
+		}
+	}
+	l.schedule(r, c)
+}
+
+// drain stops accepting and asks every session to move, each in its own slot of
+// the window.
+func (l *loop) drain(window time.Duration) {
+	if !l.mute {
+		l.mute = true
+		if err := l.poller.Remove(l.ln.FD); err != nil {
+			l.edge.log.Warn("drain: the listener", "err", err)
+		}
+	}
+	for slot := range l.conns.high {
+		c := l.conns.at(slot)
+		switch c.state {
+		case stateLive, stateLagging, stateReplay:
+			after := time.Duration(rand.Int64N(int64(window) + 1))
+			l.send(slot, c, appendServerFrame(nil, wire.Reconnect{AfterMS: after.Milliseconds()}))
+			if c.state != stateFree {
+				c.leaving = true
+				l.setDue(refOf(slot, c), c, after+drainGrace)
+			}
+		case stateHeader:
+			l.drop(slot, c)
+		}
+	}
+}

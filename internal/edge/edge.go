@@ -1,0 +1,315 @@
+// Package edge holds the sockets: it accepts connections, signs clients in and
+// brings each session forward over the log.
+//
+// A few loops, one a core, own the sockets. The tail appends to the ring and
+// wakes them; a loop routes what is new to its own sessions and writes. A session
+// has no queue, only a position: one that cannot take more now is continued from
+// the ring when its socket can, and from the stream when the ring has moved on.
+// See loop.go for a loop's turn, deliver.go for the delivery and lag.go for the
+// sessions that are behind.
+package edge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/socialvibes/vibemesh/internal/auth"
+	"github.com/socialvibes/vibemesh/internal/netloop"
+	"github.com/socialvibes/vibemesh/internal/ring"
+	"github.com/socialvibes/vibemesh/internal/wire"
+)
+
+// Config is how an edge behaves. The zero value of a field means its default.
+type Config struct {
+	Node           string        // name of this edge, in hello
+	Path           string        // of the upgrade; default /api/v1/ws
+	Loops          int           // default GOMAXPROCS
+	RingBytes      int           // default 64 MiB
+	ReplayLimit    int           // most events of one resume; default 1000
+	NoHistory      bool          // nothing is replayed beyond the ring
+	Threshold      int           // sessions above which upgrades are refused; 0: none
+	AllowedOrigins []string      // beside the same origin; "*" allows all
+	PingInterval   time.Duration // silence after which a client is pinged; default 60 s
+	DrainTimeout   time.Duration // longest drain; default 30 s
+	HeaderTimeout  time.Duration // for a request's header; default 5 s
+	SetupTimeout   time.Duration // for signing in and resuming; default 10 s
+}
+
+func (c Config) withDefaults() Config {
+	def := func(v *time.Duration, d time.Duration) {
+		if *v <= 0 {
+			*v = d
+		}
+	}
+	def(&c.PingInterval, 60*time.Second)
+	def(&c.DrainTimeout, 30*time.Second)
+	def(&c.HeaderTimeout, 5*time.Second)
+	def(&c.SetupTimeout, 10*time.Second)
+	if c.Path == "" {
+		c.Path = "/api/v1/ws"
+	}
+	if c.Loops <= 0 {
+		c.Loops = runtime.GOMAXPROCS(0)
+	}
+	if c.RingBytes <= 0 {
+		c.RingBytes = 64 << 20
+	}
+	if c.ReplayLimit <= 0 {
+		c.ReplayLimit = 1000
+	}
+	return c
+}
+
+// Authenticator verifies a token.
+type Authenticator interface {
+	Verify(ctx context.Context, token string) (auth.Identity, error)
+}
+
+// History reads the log beyond the ring. Errors that may pass wrap
+// wire.ErrUnavailable.
+type History interface {
+	// Page reads forward: the next entries of some audiences.
+	Page(ctx context.Context, req wire.PageRequest) (wire.Page, error)
+	// Newest reads the newest entries of some audiences, newest first.
+	Newest(ctx context.Context, audiences []wire.Audience, before *wire.EventID, limit int) ([]wire.Entry, error)
+	// State is what the log says about itself now.
+	State(ctx context.Context) (wire.LogState, error)
+}
+
+// generation is the ring of one life of the log.
+type generation struct {
+	ring *ring.Ring
+	life uint64
+}
+
+func (g *generation) cursor(seq uint64) wire.Cursor {
+	return wire.Cursor{{Life: g.life, Seq: seq}}
+}
+
+// Edge is one node's sockets. Make one with New, feed it by Begin, Append and
+// Skip, and run it with Serve.
+type Edge struct {
+	cfg     Config
+	auth    Authenticator
+	history History
+	log     *slog.Logger
+	origins originRule
+	work    *pool
+	loops   []*loop
+	http    *handover
+	metrics *metrics
+
+	gen      atomic.Pointer[generation]
+	sessions atomic.Int64 // of all loops, those being set up included
+	draining atomic.Bool
+	closed   atomic.Bool // the pollers are closed
+	nextLoop atomic.Uint32
+
+	// Owned by the tail.
+	tail struct {
+		frame []byte // scratch
+		seq   uint64
+	}
+	moved struct {
+		sync.Mutex
+		waiting int
+		ch      chan struct{} // closed when the tail moves
+	}
+}
+
+// New makes an edge.
+func New(cfg Config, a Authenticator, h History, log *slog.Logger) (*Edge, error) {
+	cfg = cfg.withDefaults()
+	e := &Edge{cfg: cfg, auth: a, history: h, log: log, http: newHandover()}
+	e.origins = newOriginRule(cfg.AllowedOrigins)
+	e.moved.ch = make(chan struct{})
+	e.metrics = newMetrics(e)
+	for i := range cfg.Loops {
+		l, err := newLoop(e, i)
+		if err != nil {
+			return nil, fmt.Errorf("event loop: %w", err)
+		}
+		e.loops = append(e.loops, l)
+	}
+	return e, nil
+}
+
+// Begin says where the tail starts: the life of the log and the sequence before
+// the first entry to come. Called again, it goes on where it was if the life is
+// the same; another life ends every session, since no position of theirs counts
+// any more.
+func (e *Edge) Begin(life, after uint64) {
+	if g := e.gen.Load(); g != nil && g.life == life {
+		return
+	}
+	e.tail.seq = after
+	e.gen.Store(&generation{ring: ring.New(e.cfg.RingBytes, after), life: life})
+	e.wake()
+}
+
+// Append takes the next entry of the log in: it is encoded once, here, for all
+// sessions. Entries already seen are ignored. Begin, Append and Skip belong to
+// one goroutine.
+func (e *Edge) Append(entry *wire.Entry) {
+	g := e.gen.Load()
+	if g == nil || entry.Life != g.life || entry.Seq <= e.tail.seq {
+		return
+	}
+	kind := kindOf(entry.Audience.Kind)
+	if kind == ring.KindSkip {
+		e.Skip(entry.Seq)
+		return
+	}
+	e.tail.frame = appendEventFrame(e.tail.frame[:0], entry, g.cursor(entry.Seq))
+	g.ring.Append(ring.Entry{
+		Seq: entry.Seq, Time: entry.Time, Kind: kind, ID: entry.Audience.ID, Frame: e.tail.frame,
+	})
+	e.advanced(entry.Seq)
+}
+
+// Skip passes over a message of the log that no client receives.
+func (e *Edge) Skip(seq uint64) {
+	g := e.gen.Load()
+	if g == nil || seq <= e.tail.seq {
+		return
+	}
+	g.ring.Append(ring.Entry{Seq: seq, Kind: ring.KindSkip})
+	e.advanced(seq)
+}
+
+func (e *Edge) advanced(seq uint64) {
+	e.tail.seq = seq
+	e.wake()
+	e.moved.Lock()
+	if e.moved.waiting > 0 {
+		close(e.moved.ch)
+		e.moved.ch, e.moved.waiting = make(chan struct{}), 0
+	}
+	e.moved.Unlock()
+}
+
+// awaitTail waits until the tail has reached seq, or ctx ends.
+func (e *Edge) awaitTail(ctx context.Context, g *generation, seq uint64) bool {
+	for {
+		e.moved.Lock()
+		e.moved.waiting++
+		ch := e.moved.ch
+		e.moved.Unlock()
+		if v := g.ring.View(); v.HeadSeq() >= seq {
+			return true
+		}
+		select {
+		case <-ch:
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
+
+func (e *Edge) closePollers() {
+	e.closed.Store(true)
+	for _, l := range e.loops {
+		if err := l.poller.Close(); err != nil {
+			e.log.Warn("closing an event loop", "err", err)
+		}
+	}
+}
+
+func (e *Edge) wake() {
+	if e.closed.Load() {
+		return // the tail is stopped before the edge; this is for one that is not
+	}
+	for _, l := range e.loops {
+		l.poller.Wake()
+	}
+}
+
+// The ring's kinds; KindAll is its own.
+const (
+	kindUser  = 2
+	kindTopic = 3
+)
+
+func kindOf(k wire.Kind) uint8 {
+	switch k {
+	case wire.KindBroadcast:
+		return ring.KindAll
+	case wire.KindUser:
+		return kindUser
+	case wire.KindTopic:
+		return kindTopic
+	default:
+		return ring.KindSkip
+	}
+}
+
+// Serve accepts connections and runs the loops until ctx ends. Then every
+// session is closed with 1001; Drain before it to ask them to move first.
+// Connections that are not upgrades come out of HTTP.
+func (e *Edge) Serve(ctx context.Context, ln *netloop.Listener) error {
+	e.work = newPool(ctx, 8*e.cfg.Loops, 4096)
+	defer e.closePollers() // last: the pool's jobs still wake them
+	defer e.work.wait()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var wg sync.WaitGroup
+	for _, l := range e.loops {
+		wg.Go(func() {
+			if err := l.run(ctx, ln); err != nil {
+				cancel(fmt.Errorf("event loop %d: %w", l.id, err))
+			}
+		})
+	}
+	<-ctx.Done()
+	for _, l := range e.loops {
+		l.stop.Store(true)
+		l.poller.Wake()
+	}
+	wg.Wait()
+	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
+		return cause
+	}
+	return nil
+}
+
+// HTTP is the listener of the connections that are not upgrades. addr is what
+// it says its address is.
+func (e *Edge) HTTP(addr net.Addr) net.Listener {
+	e.http.addr = addr
+	return e.http
+}
+
+// Sessions is the number of sessions now, those being set up included.
+func (e *Edge) Sessions() int { return int(e.sessions.Load()) }
+
+// Drain asks every session to move to another edge, spread over a window that
+// fits their number, and returns when all have gone or the window is over.
+func (e *Edge) Drain(ctx context.Context) {
+	window := min(e.cfg.DrainTimeout, time.Duration(e.Sessions())*time.Millisecond)
+	e.draining.Store(true)
+	for _, l := range e.loops {
+		l.post(message{kind: msgDrain, window: window})
+	}
+	ctx, cancel := context.WithTimeout(ctx, min(window+drainGrace, e.cfg.DrainTimeout))
+	defer cancel()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for e.Sessions() > 0 {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// drainGrace is how long after its slot a client that does not move by itself
+// is closed with 1012.
+const drainGrace = time.Second

@@ -1,0 +1,231 @@
+package edge
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/socialvibes/vibemesh/internal/netloop"
+	"github.com/socialvibes/vibemesh/internal/wire"
+)
+
+const (
+	resumeBatches = 16        // writes to one lagging session in a turn
+	maxOut        = 128 << 10 // bytes of frames that may wait behind out
+	pageRetries   = 5
+	pageTimeout   = 15 * time.Second
+)
+
+// page is what a job read of the stream for one session.
+type page struct {
+	frames  []byte
+	through uint64
+	code    int // a close code, when the session cannot be continued here
+	err     error
+}
+
+// resume brings a session that is behind further on: first what is left of a
+// frame, then entries of the ring, or pages of the stream until the ring holds
+// what comes next. It ends when the socket is full, a page is on its way, or the
+// session is live again.
+func (l *loop) resume(slot int32, c *conn) {
+	d := &l.deliver
+	for range resumeBatches {
+		m := c.more
+		if !l.flushOut(slot, c) {
+			return
+		}
+		if c.state == stateReplay && !l.rejoin(c) {
+			l.fetchPage(slot, c)
+			return
+		}
+		if m.pos >= d.routed {
+			l.live(c)
+			return
+		}
+		var ok bool
+		d.items, ok = d.view.Collect(d.items[:0], d.keysOf(c), m.pos, d.routed, writeBatch)
+		if !ok {
+			c.state = stateReplay
+			l.edge.metrics.behind("ring")
+			continue
+		}
+		if len(d.items) == 0 {
+			l.live(c)
+			return
+		}
+		d.vec.Reset()
+		for _, pos := range d.items {
+			d.vec.Add(d.view.At(pos).Frame)
+		}
+		from := m.pos
+		if !d.write(slot, c, &d.vec, d.items, from) {
+			return
+		}
+		m.pos = d.items[len(d.items)-1]
+		m.seq = d.view.SeqAt(m.pos)
+	}
+	l.again = append(l.again, refOf(slot, c)) // others first
+}
+
+// live returns a session to the head.
+func (l *loop) live(c *conn) {
+	c.state = stateLive
+	c.pos = max(c.more.pos, l.deliver.routed)
+	c.more.retries = 0
+	c.settle()
+}
+
+// rejoin moves a session from the stream to the ring, if the ring holds what
+// comes next.
+func (l *loop) rejoin(c *conn) bool {
+	view := l.deliver.gen.ring.View() // set-up may have seen more of it than this loop
+	pos, ok := view.Find(c.more.seq)
+	if ok {
+		c.more.pos = pos
+		c.state = stateLagging
+	}
+	return ok
+}
+
+// flushOut writes what is left over; false when something still is, or the
+// connection has ended.
+func (l *loop) flushOut(slot int32, c *conn) bool {
+	m := c.more
+	for len(m.out) > 0 {
+		n, err := netloop.Write(int(c.fd), m.out)
+		l.counters.writes.Add(1)
+		if errors.Is(err, netloop.ErrAgain) {
+			return false
+		}
+		if err != nil {
+			l.drop(slot, c)
+			return false
+		}
+		m.out = m.out[n:]
+	}
+	m.out = nil
+	return true
+}
+
+// fetchPage asks the pool for what comes next in the stream, one page at a time
+// for a session.
+func (l *loop) fetchPage(slot int32, c *conn) {
+	m, d, e := c.more, &l.deliver, l.edge
+	if m.fetch {
+		return
+	}
+	if e.cfg.NoHistory {
+		// Nothing beyond the ring is promised: say so and go on in the ring.
+		e.metrics.gap(wire.GapRetention)
+		m.seq = d.view.FloorSeq()
+		m.out = appendServerFrame(m.out, wire.Gap{
+			Reason: wire.GapRetention, Cursor: d.gen.cursor(m.seq).String(),
+		})
+		l.again = append(l.again, refOf(slot, c))
+		return
+	}
+	r, g, after := refOf(slot, c), d.gen, m.seq
+	audiences := []wire.Audience{wire.Broadcast(), wire.User(c.user)}
+	for _, ms := range m.topics {
+		audiences = append(audiences, wire.Topic(ms.topic.name))
+	}
+	m.fetch = true
+	queued := e.work.try(func(ctx context.Context) {
+		ctx, cancel := context.WithTimeout(ctx, pageTimeout)
+		defer cancel()
+		l.post(message{kind: msgPage, to: r, page: e.readPage(ctx, g, audiences, after)})
+	})
+	if !queued {
+		m.fetch = false
+		l.setDue(r, c, time.Second) // the wheel tries again: see due
+	}
+}
+
+// readPage reads and encodes the next page for a session at after.
+func (e *Edge) readPage(ctx context.Context, g *generation, audiences []wire.Audience, after uint64) *page {
+	view := g.ring.View()
+	p, err := e.history.Page(ctx, wire.PageRequest{
+		Audiences: audiences, After: after, UpTo: max(view.HeadSeq(), after), Limit: pageEvents, MaxBytes: pageBytes,
+	})
+	if err != nil {
+		return &page{err: err}
+	}
+	if p.State.Life != g.life {
+		return &page{code: wire.CloseUnavailable}
+	}
+	e.metrics.pages.Add(1)
+	return &page{frames: e.encodePage(g, after, p), through: p.Through}
+}
+
+// pageReady takes a page that a job has read.
+func (l *loop) pageReady(to ref, p *page) {
+	c := l.conns.get(to)
+	if c == nil || c.state != stateReplay {
+		return
+	}
+	m := c.more
+	m.fetch = false
+	switch {
+	case p.code != 0:
+		l.closeWith(to.slot(), c, p.code, "")
+	case p.err != nil && m.retries >= pageRetries:
+		l.edge.log.Warn("history cannot be read; the client is asked to come back", "err", p.err)
+		l.closeWith(to.slot(), c, wire.CloseUnavailable, "")
+	case p.err != nil:
+		m.retries++
+		l.setDue(to, c, time.Second<<m.retries)
+	default:
+		m.retries = 0
+		m.out = append(m.out, p.frames...)
+		m.seq = p.through
+		l.resume(to.slot(), c)
+	}
+}
+
+// send gives a session a frame of its own, such as a pong, behind what it is
+// already owed.
+func (l *loop) send(slot int32, c *conn, frame []byte) {
+	if c.state == stateLive {
+		n, err := netloop.Write(int(c.fd), frame)
+		switch {
+		case err == nil && n == len(frame):
+			return
+		case err != nil && !errors.Is(err, netloop.ErrAgain):
+			l.drop(slot, c)
+			return
+		}
+		d := &l.deliver
+		m := c.needMore()
+		m.pos = max(c.pos, d.done)
+		m.seq = d.seqAt(m.pos)
+		m.out = slices.Clone(frame[n:])
+		c.state = stateLagging
+		return
+	}
+	m := c.needMore()
+	if len(m.out)+len(frame) > maxOut+pageBytes {
+		l.closeWith(slot, c, wire.CloseBehind, "")
+		return
+	}
+	m.out = append(m.out, frame...)
+}
+
+// position is the sequence up to which a session has been sent everything.
+func (l *loop) position(c *conn) uint64 {
+	if c.state == stateLive {
+		return l.deliver.seqAt(max(c.pos, l.deliver.done))
+	}
+	return c.more.seq
+}
+
+// seqAt is the sequence at a position a live session can be at.
+func (d *deliverer) seqAt(pos uint64) uint64 {
+	for i := len(d.marks) - 1; i >= 0; i-- {
+		if d.marks[i].pos <= pos {
+			return d.marks[i].seq // exact, or earlier: a client then sees something twice
+		}
+	}
+	return d.marks[0].seq // done's own
+}

@@ -1,0 +1,247 @@
+package edge
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/socialvibes/vibemesh/internal/netloop"
+)
+
+// listenerID is the poller's id of the listening socket: no ref has generation 0.
+const listenerID = 1
+
+// loop owns an epoll instance, its connections and their timers. Everything in
+// it but inbox, stop and the counters belongs to the loop's goroutine.
+type loop struct {
+	edge   *Edge
+	id     int
+	poller *netloop.Poller
+	wheel  *netloop.Wheel
+	now    time.Time // at the start of this turn
+	conns  conns
+	ln     *netloop.Listener
+	spare  int  // a file to give up when no more may be opened
+	mute   bool // not accepting until the wheel says so
+
+	deliver deliverer
+	again   []ref // connections that have more to do than one turn allows
+	buf     [64 << 10]byte
+
+	counters counters
+	inbox    inbox
+	stop     atomic.Bool
+}
+
+// inbox is how other goroutines speak to a loop.
+type inbox struct {
+	mu       sync.Mutex
+	messages []message
+	spare    []message // the slice taken last time, to be used again
+}
+
+type msgKind uint8
+
+const (
+	msgConn  msgKind = iota // fd: a connection accepted by another loop
+	msgReady                // reply: set-up is over
+	msgPage                 // page: entries of the stream
+	msgToken                // reply: another token was verified
+	msgDrain                // window: ask every session to move
+)
+
+type message struct {
+	kind   msgKind
+	fd     int
+	to     ref
+	reply  *reply
+	page   *page
+	window time.Duration
+}
+
+func newLoop(e *Edge, id int) (*loop, error) {
+	p, err := netloop.NewPoller()
+	if err != nil {
+		return nil, err
+	}
+	l := &loop{edge: e, id: id, poller: p, now: time.Now()}
+	l.wheel = netloop.NewWheel(wheelTick, wheelSlots, l.now)
+	l.deliver.init(l)
+	if l.spare, err = netloop.OpenSpare(); err != nil {
+		return nil, errors.Join(err, p.Close())
+	}
+	return l, nil
+}
+
+const (
+	wheelTick  = time.Second // also the unit of a loop's clock
+	wheelSlots = 1024
+)
+
+// post gives the loop a message and wakes it.
+func (l *loop) post(m message) {
+	l.inbox.mu.Lock()
+	l.inbox.messages = append(l.inbox.messages, m)
+	l.inbox.mu.Unlock()
+	l.poller.Wake()
+}
+
+func (l *loop) run(ctx context.Context, ln *netloop.Listener) error {
+	l.ln = ln
+	if err := l.poller.AddListener(ln.FD, listenerID); err != nil {
+		return err
+	}
+	defer l.shutDown()
+	for !l.stop.Load() && ctx.Err() == nil {
+		if err := l.turn(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// turn is one round of the loop. What takes long (a broadcast to very many
+// sessions) is cut in slices of which a turn does one, so that everything else
+// waits for a slice at most.
+func (l *loop) turn() error {
+	timeout := l.wheel.Until(l.now)
+	busy := l.deliver.busy() || len(l.again) > 0
+	if busy {
+		timeout = 0
+	}
+	events, woken, err := l.poller.Wait(timeout)
+	if err != nil {
+		return err
+	}
+	l.now = time.Now()
+	l.counters.turns.Add(1)
+	l.wheel.Advance(l.now, l.due)
+	for _, ev := range events {
+		l.event(ev)
+	}
+	if woken {
+		l.takeInbox()
+	}
+	l.deliver.route()
+	l.deliver.slice()
+	l.workAgain()
+	if busy {
+		// The slices write by raw system calls, which the scheduler does not see:
+		// give it a turn, so that nothing else on this core starves.
+		runtime.Gosched()
+	}
+	return nil
+}
+
+// clock is the loop's time: ticks of the wheel, which are seconds.
+func (l *loop) clock() uint32 { return uint32(l.wheel.Tick(l.now)) }
+
+// clockOf converts a time to the loop's clock. The far future is its end.
+func (l *loop) clockOf(t time.Time) uint32 {
+	return uint32(min(max(l.wheel.Tick(t), 0), 1<<32-1))
+}
+
+func (l *loop) event(ev netloop.Event) {
+	if ev.ID == listenerID {
+		l.accept()
+		return
+	}
+	r := ref(ev.ID)
+	c := l.conns.get(r)
+	if c == nil {
+		return
+	}
+	if ev.Readable {
+		l.readable(r.slot(), c)
+	}
+	if ev.Writable && l.conns.get(r) != nil {
+		l.writable(r.slot(), c)
+	}
+}
+
+// writable continues whatever waited for room in the socket.
+func (l *loop) writable(slot int32, c *conn) {
+	switch c.state {
+	case stateLagging, stateReplay:
+		l.resume(slot, c)
+	case stateClosing:
+		l.flushClosing(slot, c)
+	}
+}
+
+func (l *loop) workAgain() {
+	work := l.again
+	l.again = nil
+	for _, r := range work {
+		if c := l.conns.get(r); c != nil {
+			l.readable(r.slot(), c)
+			if l.conns.get(r) != nil {
+				l.writable(r.slot(), c)
+			}
+		}
+	}
+}
+
+func (l *loop) takeInbox() {
+	l.inbox.mu.Lock()
+	messages := l.inbox.messages
+	l.inbox.messages, l.inbox.spare = l.inbox.spare[:0], nil
+	l.inbox.mu.Unlock()
+	for i := range messages {
+		m := &messages[i]
+		switch m.kind {
+		case msgConn:
+			l.adopt(m.fd)
+		case msgReady:
+			l.ready(m.to, m.reply)
+		case msgPage:
+			l.pageReady(m.to, m.page)
+		case msgToken:
+			l.tokenReady(m.to, m.reply)
+		case msgDrain:
+			l.drain(m.window)
+		}
+	}
+	clear(messages)
+	l.inbox.mu.Lock()
+	l.inbox.spare = messages
+	l.inbox.mu.Unlock()
+}
+
+// drop ends a connection without another word.
+func (l *loop) drop(slot int32, c *conn) {
+	if c.state != stateHeader {
+		l.edge.sessions.Add(-1)
+	}
+	l.forget(slot, c)
+	netloop.CloseFD(int(c.fd))
+	l.conns.remove(slot)
+}
+
+// forget takes a session out of the indexes.
+func (l *loop) forget(slot int32, c *conn) {
+	switch c.state {
+	case stateLive, stateLagging, stateReplay:
+		l.deliver.unlinkUser(slot, c)
+		if c.more != nil {
+			l.deliver.leaveAll(slot, c)
+		}
+		l.counters.live.Add(-1)
+	}
+}
+
+func (l *loop) shutDown() {
+	for slot := range l.conns.high {
+		if c := l.conns.at(slot); c.state != stateFree {
+			l.closeWith(slot, c, closeStop, "")
+			if c.state != stateFree {
+				l.drop(slot, c)
+			}
+		}
+	}
+	l.takeInbox() // connections that other loops gave it late
+	netloop.CloseFD(l.spare)
+}

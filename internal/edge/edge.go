@@ -313,3 +313,6 @@ func (e *Edge) Drain(ctx context.Context) {
 // drainGrace is how long after its slot a client that does not move by itself
 // is closed with 1012.
 const drainGrace = time.Second
+
+// Draining reports whether Drain was called.
+func (e *Edge) Draining() bool { return e.draining.Load() }

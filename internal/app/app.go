@@ -1,0 +1,334 @@
+// Package app wires the parts of the mesh into a process: it starts them in
+// order and stops them in the reverse order.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/socialvibes/vibemesh/internal/auth"
+	"github.com/socialvibes/vibemesh/internal/config"
+	"github.com/socialvibes/vibemesh/internal/edge"
+	"github.com/socialvibes/vibemesh/internal/mesh"
+	"github.com/socialvibes/vibemesh/internal/netloop"
+	"github.com/socialvibes/vibemesh/internal/schema"
+	"github.com/socialvibes/vibemesh/internal/wire"
+)
+
+// App is a running process of the mesh.
+type App struct {
+	cfg     config.Config
+	role    config.Role
+	log     *slog.Logger
+	version string
+
+	metrics *prometheus.Registry
+	server  *mesh.Server // embedded; nil with a cluster
+	mesh    *mesh.Mesh
+	schemas *schema.Registry
+	tokens  *auth.Cache
+	edge    *edge.Edge // nil in an API process
+	addr    net.Addr
+	ops     net.Addr
+
+	stops  []stop // in the order of starting
+	failed chan error
+}
+
+// stop ends one part. It may take until ctx ends.
+type stop struct {
+	name string
+	end  func(ctx context.Context) error
+}
+
+// tokenMemory is how many verified tokens a process remembers.
+const tokenMemory = 200_000
+
+// Start starts the parts that a role has. cfg must have been validated. ctx
+// bounds the start alone; Stop ends what was started.
+func Start(ctx context.Context, cfg config.Config, role config.Role, version string, log *slog.Logger) (*App, error) {
+	a := &App{cfg: cfg, role: role, log: log, version: version, failed: make(chan error, 8)}
+	a.metrics = newRegistry(version)
+	steps := []func(context.Context) error{a.startServer, a.connect, a.provision}
+	if role.Edge || role.API {
+		steps = append(steps, a.startAuth)
+	}
+	if role.Edge {
+		steps = append(steps, a.startEdge)
+	}
+	if role.Edge || role.API {
+		steps = append(steps, a.startHTTP, a.startOps)
+	}
+	if role.Edge {
+		steps = append(steps, a.startTail)
+	}
+	for _, step := range steps {
+		if err := step(ctx); err != nil {
+			stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+			defer cancel()
+			return nil, errors.Join(err, a.unwind(stopping))
+		}
+	}
+	return a, nil
+}
+
+func (a *App) onStop(name string, end func(ctx context.Context) error) {
+	a.stops = append(a.stops, stop{name, end})
+}
+
+// run has a part work in the background until it is stopped; if it ends before,
+// the process fails.
+func (a *App) run(name string, work func(ctx context.Context) error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := work(ctx); ctx.Err() == nil {
+			a.failed <- fmt.Errorf("%s: %w", name, cmpErr(err))
+		}
+	}()
+	a.onStop(name, func(ctx context.Context) error {
+		cancel()
+		select {
+		case <-done:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	})
+}
+
+func cmpErr(err error) error {
+	if err == nil {
+		return errors.New("ended by itself")
+	}
+	return err
+}
+
+// Failed receives the error of a part that can no longer work.
+func (a *App) Failed() <-chan error { return a.failed }
+
+// Addr is where sockets and HTTP are served, OpsAddr where metrics are, NATSURL
+// where the embedded nats-server listens (empty: not).
+func (a *App) Addr() net.Addr    { return a.addr }
+func (a *App) OpsAddr() net.Addr { return a.ops }
+func (a *App) NATSURL() string {
+	if a.server == nil {
+		return ""
+	}
+	return a.server.URL()
+}
+
+// Stop drains the edge and ends every part, the last started first.
+func (a *App) Stop(ctx context.Context) error {
+	if a.edge != nil && a.edge.Sessions() > 0 {
+		a.log.Info("draining", "sessions", a.edge.Sessions())
+		a.edge.Drain(ctx)
+	}
+	return a.unwind(ctx)
+}
+
+func (a *App) unwind(ctx context.Context) error {
+	var errs []error
+	for len(a.stops) > 0 {
+		s := a.stops[len(a.stops)-1]
+		a.stops = a.stops[:len(a.stops)-1]
+		a.log.Debug("stopping", "part", s.name)
+		if err := s.end(ctx); err != nil {
+			errs = append(errs, fmt.Errorf("stopping %s: %w", s.name, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (a *App) startServer(context.Context) error {
+	if !a.cfg.Embedded() {
+		return nil
+	}
+	s, err := mesh.StartServer(mesh.ServerConfig{
+		DataDir: a.cfg.DataDir, Listen: a.cfg.NATSListen, Node: a.cfg.Node,
+	}, a.log)
+	if err != nil {
+		return err
+	}
+	a.server = s
+	a.onStop("nats-server", func(context.Context) error {
+		s.Stop()
+		return nil
+	})
+	a.log.Info("embedded nats-server", "url", s.URL(), "data", a.cfg.DataDir)
+	return nil
+}
+
+func (a *App) connect(ctx context.Context) error {
+	subjects, err := wire.NewSubjects(a.cfg.Prefix)
+	if err != nil {
+		return err
+	}
+	if a.schemas, err = schema.New(); err != nil {
+		return err
+	}
+	a.mesh, err = mesh.Connect(ctx, mesh.Config{
+		URLs: a.cfg.NATSURL, Server: a.server, Creds: a.cfg.NATSCreds, Node: a.cfg.Node,
+		Subjects: subjects, Check: a.check,
+	}, a.log)
+	if err != nil {
+		return err
+	}
+	a.metrics.MustRegister(a.mesh.Collectors()...)
+	a.onStop("NATS connections", func(context.Context) error {
+		a.mesh.Close()
+		return nil
+	})
+	return nil
+}
+
+// check says what is wrong with a payload in one error, for the logs.
+func (a *App) check(e wire.Envelope) error {
+	wrong := a.schemas.Check(e.Type, e.Payload)
+	if len(wrong) == 0 {
+		return nil
+	}
+	var errs []error
+	for _, w := range wrong {
+		errs = append(errs, fmt.Errorf("%s %s", w.Field, w.Message))
+	}
+	return errors.Join(errs...)
+}
+
+// provision makes the log fit the settings. A process that is only an edge or
+// only an API waits for a log that another one provisions.
+func (a *App) provision(ctx context.Context) error {
+	if !a.role.Provision {
+		return nil
+	}
+	state, err := a.mesh.Provision(ctx, mesh.LogConfig{
+		Replicas: a.cfg.Replicas, MaxAge: a.cfg.HistoryAge, MaxBytes: int64(a.cfg.HistoryBytes),
+	})
+	if err != nil {
+		return err
+	}
+	a.log.Info("the log is provisioned", "stream", a.mesh.StreamName(), "messages", state.Last+1-state.First,
+		"replicas", a.cfg.Replicas, "age", a.cfg.HistoryAge)
+	return nil
+}
+
+func (a *App) startAuth(ctx context.Context) error {
+	v := auth.NewDev(a.devProject(), a.cfg.PublishClaim)
+	if a.cfg.Auth == "firebase" {
+		var err error
+		if v, err = auth.NewFirebase(ctx, a.cfg.FirebaseProject, a.cfg.PublishClaim); err != nil {
+			return err
+		}
+		if a.cfg.EmulatorHost != "" {
+			a.log.Warn("tokens are those of the Firebase Auth emulator and are not verified", "emulator", a.cfg.EmulatorHost)
+		}
+	} else {
+		a.log.Warn("WS_AUTH=dev: anybody who reaches this port can be anyone", "project", a.devProject())
+	}
+	a.tokens = auth.NewCache(v, tokenMemory)
+	a.metrics.MustRegister(a.tokens.Collectors()...)
+	return nil
+}
+
+func (a *App) devProject() string {
+	if a.cfg.FirebaseProject != "" {
+		return a.cfg.FirebaseProject
+	}
+	return auth.DevProject
+}
+
+// deadPeer is how long a peer that has vanished keeps its connection.
+const deadPeer = 90 * time.Second
+
+func (a *App) startEdge(ctx context.Context) error {
+	c := a.cfg
+	e, err := edge.New(edge.Config{
+		Node: c.Node, Loops: c.Loops, RingBytes: int(c.RingBytes), ReplayLimit: c.ReplayLimit,
+		NoHistory: c.HistorySize == 0, Threshold: c.Threshold, AllowedOrigins: c.AllowedOrigins,
+		PingInterval: c.PingInterval, DrainTimeout: c.DrainTimeout,
+	}, a.tokens, a.mesh, a.log)
+	if err != nil {
+		return err
+	}
+	ln, err := netloop.Listen(ctx, c.Addr, deadPeer)
+	if err != nil {
+		return fmt.Errorf("WS_ADDR %s: %w", c.Addr, err)
+	}
+	a.onStop("listener", func(context.Context) error { return ln.Close() })
+	a.edge = e
+	a.addr = net.TCPAddrFromAddrPort(ln.Addr)
+	a.metrics.MustRegister(e.Collectors()...)
+	a.run("edge", func(ctx context.Context) error { return e.Serve(ctx, ln) })
+	return nil
+}
+
+// warmBytes is about what an entry takes in the ring at least: the tail begins
+// as many entries in the past as the ring can hold.
+const warmBytes = 512
+
+func (a *App) startTail(context.Context) error {
+	a.run("tail", func(ctx context.Context) error {
+		return a.mesh.Follow(ctx, a.edge, uint64(a.cfg.RingBytes)/warmBytes)
+	})
+	return nil
+}
+
+// Ready says why the process should not get traffic; nil if it should.
+func (a *App) Ready() error {
+	if err := a.mesh.Connected(); err != nil {
+		return err
+	}
+	if a.edge == nil {
+		return nil
+	}
+	if a.edge.Draining() {
+		return errors.New("the edge is draining")
+	}
+	if !a.mesh.CaughtUp() {
+		return fmt.Errorf("the tail has not reached the head of the log: %d messages to go", a.mesh.Lag())
+	}
+	return nil
+}
+
+// listen opens a net/http listener for a process without an edge.
+func (a *App) listen(ctx context.Context) (net.Listener, error) {
+	if a.edge != nil {
+		return a.edge.HTTP(a.addr), nil
+	}
+	var lc net.ListenConfig
+	ln, err := lc.Listen(ctx, "tcp", a.cfg.Addr)
+	if err != nil {
+		return nil, fmt.Errorf("WS_ADDR %s: %w", a.cfg.Addr, err)
+	}
+	a.addr = ln.Addr()
+	return ln, nil
+}
+
+// serve runs an HTTP server until it is stopped.
+func (a *App) serve(name string, ln net.Listener, h http.Handler) {
+	srv := &http.Server{
+		Handler: h, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second,
+		IdleTimeout: 75 * time.Second, MaxHeaderBytes: 16 << 10,
+		ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelDebug),
+	}
+	go func() {
+		if err := srv.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+			a.failed <- fmt.Errorf("%s: %w", name, err)
+		}
+	}()
+	a.onStop(name, func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+		defer cancel()
+		if err := srv.Shutdown(ctx); err != nil {
+			return srv.Close() // a request that does not end
+		}
+		return nil
+	})
+}

@@ -1,0 +1,96 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/pprof"
+	"runtime"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/socialvibes/vibemesh/internal/api"
+	"github.com/socialvibes/vibemesh/internal/console"
+)
+
+func newRegistry(version string) *prometheus.Registry {
+	r := prometheus.NewRegistry()
+	info := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "vibemesh_build_info", Help: "Always 1; the labels say what runs.",
+		ConstLabels: prometheus.Labels{"version": version, "go": runtime.Version()},
+	})
+	info.Set(1)
+	r.MustRegister(info, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return r
+}
+
+// startHTTP serves the API and the console, as far as the role has them, on the
+// port of the sockets.
+func (a *App) startHTTP(ctx context.Context) error {
+	mux := http.NewServeMux()
+	if a.role.Edge {
+		mux.HandleFunc("GET /api/v1/ws", func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Upgrade", "websocket")
+			http.Error(w, "this is a WebSocket: connect with a client that upgrades", http.StatusUpgradeRequired)
+		})
+	}
+	if a.role.API {
+		h, err := api.New(api.Config{
+			Secrets: a.cfg.PublishSecret, SecretHeader: a.cfg.PublishHeader,
+			HistorySize: a.cfg.HistorySize, AllowedOrigins: a.cfg.AllowedOrigins, Version: a.version,
+		}, a.tokens, a.mesh, a.mesh, a.schemas, a.log)
+		if err != nil {
+			return err
+		}
+		a.metrics.MustRegister(h.Collectors()...)
+		mux.Handle("/api/", h)
+		mux.Handle("/openapi.json", h)
+		page := console.Handler(console.Config{
+			Dev: a.cfg.Auth == "dev" || a.cfg.EmulatorHost != "", Project: a.devProject(),
+			PublishClaim: a.cfg.PublishClaim, Version: a.version,
+		})
+		if a.role.Edge { // the page needs both
+			mux.Handle("/", page)
+		}
+	}
+	ln, err := a.listen(ctx)
+	if err != nil {
+		return err
+	}
+	a.serve("HTTP", ln, mux)
+	a.log.Info("listening", "addr", a.addr.String(), "edge", a.role.Edge, "api", a.role.API)
+	return nil
+}
+
+// startOps serves what operators look at.
+func (a *App) startOps(ctx context.Context) error {
+	if a.cfg.OpsAddr == "" {
+		return nil
+	}
+	var lc net.ListenConfig
+	ln, err := lc.Listen(ctx, "tcp", a.cfg.OpsAddr)
+	if err != nil {
+		return fmt.Errorf("WS_OPS_ADDR %s: %w", a.cfg.OpsAddr, err)
+	}
+	a.ops = ln.Addr()
+	mux := http.NewServeMux()
+	mux.Handle("/metrics", promhttp.HandlerFor(a.metrics, promhttp.HandlerOpts{Registry: a.metrics}))
+	mux.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	mux.HandleFunc("/readyz", func(w http.ResponseWriter, _ *http.Request) {
+		if err := a.Ready(); err != nil {
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+			return
+		}
+		fmt.Fprintln(w, "ready")
+	})
+	mux.HandleFunc("/debug/pprof/", pprof.Index)
+	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
+	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	a.serve("ops", ln, mux)
+	a.log.Info("ops", "addr", a.ops.String())
+	return nil
+}

@@ -1,0 +1,162 @@
+// Package mesh is everything that Vibemesh says to NATS: connecting, the log's
+// provisioning, publishing, following the log and reading it. Nothing else in
+// the program imports nats.go.
+package mesh
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/socialvibes/vibemesh/internal/wire"
+)
+
+// Config is how the mesh is reached.
+type Config struct {
+	URLs     []string // empty: Server
+	Server   *Server  // the embedded one
+	Creds    string   // file, or empty
+	Node     string   // in the names of connections
+	Subjects wire.Subjects
+	Check    Checker // of payloads; nil: none
+}
+
+// Mesh is a process's connections to NATS. One follows the log, one publishes
+// and one reads old entries, so that none waits behind another's bytes.
+type Mesh struct {
+	cfg    Config
+	log    *slog.Logger
+	follow *link
+	pub    *link
+	read   *link
+	reader *reader
+	states states
+	tail   tail
+}
+
+type link struct {
+	nc *nats.Conn
+	js jetstream.JetStream
+}
+
+// Connect opens the connections. It waits for the first answer of a server until
+// ctx ends; after that they reconnect by themselves, for ever.
+func Connect(ctx context.Context, cfg Config, log *slog.Logger) (*Mesh, error) {
+	m := &Mesh{cfg: cfg, log: log}
+	for _, l := range []struct {
+		to   **link
+		role string
+	}{{&m.follow, "tail"}, {&m.pub, "publish"}, {&m.read, "read"}} {
+		nc, err := m.dial(ctx, l.role)
+		if err != nil {
+			m.Close()
+			return nil, err
+		}
+		js, err := jetstream.New(nc)
+		if err != nil {
+			nc.Close()
+			m.Close()
+			return nil, fmt.Errorf("jetstream: %w", err)
+		}
+		*l.to = &link{nc, js}
+	}
+	var err error
+	if m.reader, err = newReader(m.read.nc, m.StreamName()); err != nil {
+		m.Close()
+		return nil, err
+	}
+	return m, nil
+}
+
+func (m *Mesh) dial(ctx context.Context, role string) (*nats.Conn, error) {
+	opts := []nats.Option{
+		nats.Name("vibemesh " + role + " " + m.cfg.Node),
+		nats.CustomInboxPrefix("_INBOX_vibemesh_" + role),
+		nats.MaxReconnects(-1),
+		nats.ReconnectWait(250 * time.Millisecond),
+		nats.ReconnectJitter(250*time.Millisecond, time.Second),
+		nats.PingInterval(5 * time.Second),
+		nats.MaxPingsOutstanding(2),
+		nats.Timeout(2 * time.Second),
+		// A publish while disconnected fails at once; it is not kept in memory to
+		// be sent some time later, after its caller was told that it failed.
+		nats.ReconnectBufSize(-1),
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+			if err != nil {
+				m.log.Warn("NATS is out of reach", "connection", role, "err", err)
+			}
+		}),
+		nats.ReconnectHandler(func(nc *nats.Conn) {
+			m.log.Info("NATS is back", "connection", role, "server", nc.ConnectedServerName())
+		}),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+			m.log.Warn("NATS", "connection", role, "err", err)
+		}),
+	}
+	if m.cfg.Creds != "" {
+		opts = append(opts, nats.UserCredentials(m.cfg.Creds))
+	}
+	url := strings.Join(m.cfg.URLs, ",")
+	if m.cfg.Server != nil {
+		opts = append(opts, nats.InProcessServer(m.cfg.Server.ns))
+		url = ""
+	}
+	var last error
+	for {
+		nc, err := nats.Connect(url, opts...)
+		if err == nil {
+			return nc, nil
+		}
+		if last == nil {
+			m.log.Warn("waiting for NATS", "url", url, "err", err)
+		}
+		last = err
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("%w: no NATS server answers at %s (WS_NATS_URL): %w", wire.ErrUnavailable, url, last)
+		case <-time.After(500 * time.Millisecond):
+		}
+	}
+}
+
+// Close ends the connections.
+func (m *Mesh) Close() {
+	for _, l := range []*link{m.read, m.pub, m.follow} {
+		if l != nil {
+			l.nc.Close()
+		}
+	}
+}
+
+// StreamName is the log's name: the subject prefix in capitals and "_LOG".
+func (m *Mesh) StreamName() string {
+	name := strings.NewReplacer(".", "_").Replace(m.cfg.Subjects.Prefix())
+	return strings.ToUpper(name) + "_LOG"
+}
+
+func (m *Mesh) links() map[string]*link {
+	return map[string]*link{"tail": m.follow, "publish": m.pub, "read": m.read}
+}
+
+// Connected reports an error that says which connection has no server.
+func (m *Mesh) Connected() error {
+	for role, l := range m.links() {
+		if !l.nc.IsConnected() {
+			return fmt.Errorf("%w: the %s connection to NATS is %s", wire.ErrUnavailable, role, strings.ToLower(l.nc.Status().String()))
+		}
+	}
+	return nil
+}
+
+// unavailable wraps the errors of NATS that may pass by themselves.
+func unavailable(err error) error {
+	if err == nil || errors.Is(err, wire.ErrUnavailable) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", wire.ErrUnavailable, err)
+}

@@ -1,0 +1,163 @@
+package mesh
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+// reader asks the log for batches of stored messages (Direct Get, ADR-31). All
+// requests share one inbox subscription, and only so many are under way: reading
+// cold blocks slows ingest.
+type reader struct {
+	nc      *nats.Conn
+	subject string // of the requests
+	inbox   string // a prefix; each request adds its number
+	slots   chan struct{}
+	next    atomic.Uint64
+
+	mu      sync.Mutex
+	waiting map[string]chan *nats.Msg // by reply subject
+}
+
+const (
+	readSlots   = 16
+	readTimeout = 5 * time.Second
+	maxBatch    = 1000
+)
+
+func newReader(nc *nats.Conn, stream string) (*reader, error) {
+	r := &reader{
+		nc: nc, subject: "$JS.API.DIRECT.GET." + stream, inbox: nc.NewInbox() + ".",
+		slots: make(chan struct{}, readSlots), waiting: map[string]chan *nats.Msg{},
+	}
+	sub, err := nc.Subscribe(r.inbox+"*", r.dispatch)
+	if err != nil {
+		return nil, fmt.Errorf("subscribing the read inbox: %w", err)
+	}
+	// What is under way is bounded by slots × maxBatch; the client's own limits
+	// must not be lower.
+	if err := sub.SetPendingLimits(2*readSlots*maxBatch, -1); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+func (r *reader) dispatch(msg *nats.Msg) {
+	r.mu.Lock()
+	ch := r.waiting[msg.Subject]
+	r.mu.Unlock()
+	if ch == nil {
+		return // of a request that was given up
+	}
+	select {
+	case ch <- msg:
+	default: // more than was asked for: the request times out rather than lies
+	}
+}
+
+// stored is one message of the log as a batch carries it.
+type stored struct {
+	subject string
+	seq     uint64
+	at      time.Time
+	data    []byte
+}
+
+// batch reads the next messages of one subject, from a sequence on: at most
+// limit, and about maxBytes. more says that the log held others at that time.
+// Only a batch that came to its end marker counts; anything else is an error.
+func (r *reader) batch(ctx context.Context, subject string, from uint64, limit, maxBytes int) (msgs []stored, more bool, err error) {
+	select {
+	case r.slots <- struct{}{}:
+		defer func() { <-r.slots }()
+	case <-ctx.Done():
+		return nil, false, unavailable(ctx.Err())
+	}
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	limit = min(limit, maxBatch)
+	body, err := json.Marshal(struct {
+		Seq      uint64 `json:"seq"`
+		NextBy   string `json:"next_by_subj"`
+		Batch    int    `json:"batch"`
+		MaxBytes int    `json:"max_bytes,omitempty"`
+	}{max(from, 1), subject, limit, maxBytes})
+	if err != nil {
+		return nil, false, err
+	}
+	reply := r.inbox + strconv.FormatUint(r.next.Add(1), 36)
+	ch := make(chan *nats.Msg, limit+1)
+	r.mu.Lock()
+	r.waiting[reply] = ch
+	r.mu.Unlock()
+	defer func() {
+		r.mu.Lock()
+		delete(r.waiting, reply)
+		r.mu.Unlock()
+	}()
+	if err := r.nc.PublishRequest(r.subject, reply, body); err != nil {
+		return nil, false, unavailable(err)
+	}
+	for {
+		select {
+		case msg := <-ch:
+			if lastHeader(msg, "Nats-Subject") == "" { // no stored message
+				more, err := endOfBatch(msg)
+				return msgs, more, err
+			}
+			s, err := storedMsg(msg)
+			if err != nil {
+				return nil, false, err
+			}
+			msgs = append(msgs, s)
+		case <-ctx.Done():
+			return nil, false, fmt.Errorf("reading %s: %w", subject, unavailable(ctx.Err()))
+		}
+	}
+}
+
+// endOfBatch reads the message without data that ends a batch.
+func endOfBatch(msg *nats.Msg) (more bool, err error) {
+	switch status := msg.Header.Get("Status"); status {
+	case "204": // EOB
+		pending, err := strconv.ParseUint(msg.Header.Get("Nats-Num-Pending"), 10, 64)
+		if err != nil {
+			return false, fmt.Errorf("a batch ended without Nats-Num-Pending: %w", err)
+		}
+		return pending > 0, nil
+	case "404": // there is nothing from there on
+		return false, nil
+	default:
+		return false, unavailable(fmt.Errorf("the log answered %s %s", status, msg.Header.Get("Description")))
+	}
+}
+
+// lastHeader is a header that the server added. It puts its own behind those of the
+// publisher, who may have used the same names.
+func lastHeader(msg *nats.Msg, name string) string {
+	values := msg.Header.Values(name)
+	if len(values) == 0 {
+		return ""
+	}
+	return values[len(values)-1]
+}
+
+func storedMsg(msg *nats.Msg) (stored, error) {
+	seq, err := strconv.ParseUint(lastHeader(msg, "Nats-Sequence"), 10, 64)
+	if err != nil {
+		return stored{}, fmt.Errorf("a stored message without sequence: %w", err)
+	}
+	at, err := time.Parse(time.RFC3339Nano, lastHeader(msg, "Nats-Time-Stamp"))
+	if err != nil {
+		return stored{}, fmt.Errorf("a stored message without time: %w", err)
+	}
+	return stored{subject: strings.Clone(lastHeader(msg, "Nats-Subject")), seq: seq, at: at, data: msg.Data}, nil
+}

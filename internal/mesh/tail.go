@@ -59,6 +59,7 @@ func (m *Mesh) Follow(ctx context.Context, sink Sink, warm uint64) error {
 			m.tail.life = state.Life
 			m.tail.seq.Store(after)
 			m.tail.last.Store(state.Last)
+			m.tail.caught.Store(after >= state.Last) // an empty log has no message that would say so
 			sink.Begin(state.Life, after)
 			began = true
 		}

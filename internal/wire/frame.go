@@ -116,19 +116,26 @@ func (f Pong) frameType() string       { return FramePong }
 func AppendFrame(dst []byte, f ServerFrame) []byte {
 	switch t := f.(type) {
 	case Hello:
-		t.Type, f = FrameHello, t
+		t.Type = FrameHello
+		f = t
 	case Gap:
-		t.Type, f = FrameGap, t
+		t.Type = FrameGap
+		f = t
 	case ReadState:
-		t.Type, f = FrameRead, t
+		t.Type = FrameRead
+		f = t
 	case Subscribed:
-		t.Type, f = FrameSubscribed, t
+		t.Type = FrameSubscribed
+		f = t
 	case Error:
-		t.Type, f = FrameError, t
+		t.Type = FrameError
+		f = t
 	case Reconnect:
-		t.Type, f = FrameReconnect, t
+		t.Type = FrameReconnect
+		f = t
 	case Pong:
-		t.Type, f = FramePong, t
+		t.Type = FramePong
+		f = t
 	}
 	text, err := json.Marshal(f)
 	if err != nil {

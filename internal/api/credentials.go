@@ -1,0 +1,103 @@
+package api
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/socialvibes/vibemesh/internal/auth"
+)
+
+// principal is who publishes, as idempotency keys are told apart by: no user id
+// can look like the shared secret.
+type principal string
+
+const secretPrincipal principal = "secret"
+
+// publisher finds who publishes: the holder of a shared secret, or a person
+// whose token has the publish claim.
+func (a *API) publisher(r *http.Request) (principal, *Problem) {
+	if given := r.Header.Values(a.cfg.SecretHeader); len(given) > 0 {
+		if len(given) == 1 && a.knownSecret(given[0]) {
+			return secretPrincipal, nil
+		}
+		return "", a.unauthorized("The secret in the header "+a.cfg.SecretHeader+" is not one of this server's.", "")
+	}
+	id, p := a.identity(r, bearer(r), "Send the shared secret in the header "+a.cfg.SecretHeader+", or a token as Authorization: Bearer <token>.")
+	if p != nil {
+		return "", p
+	}
+	if !id.MayPublish {
+		p := problem(http.StatusForbidden, "This person may not publish: the token lacks the publish claim.")
+		return "", p.with("WWW-Authenticate", `Bearer realm="vibemesh", error="insufficient_scope"`)
+	}
+	return principal("user:" + id.UID), nil
+}
+
+// reader finds whose history is asked for.
+func (a *API) reader(r *http.Request) (auth.Identity, *Problem) {
+	token := bearer(r)
+	if token == "" {
+		token = r.URL.Query().Get("token")
+	}
+	return a.identity(r, token, "Sign in: send an ID token as Authorization: Bearer <token>, or as the parameter token.")
+}
+
+// identity verifies a token; missing is what to tell who has sent none.
+func (a *API) identity(r *http.Request, token, missing string) (auth.Identity, *Problem) {
+	if token == "" {
+		return auth.Identity{}, a.unauthorized(missing, "")
+	}
+	id, err := a.verify.Verify(r.Context(), token)
+	switch {
+	case err == nil:
+		return id, nil
+	case errors.Is(err, auth.ErrToken):
+		return id, a.unauthorized(sentence(err.Error()), "invalid_token")
+	case errors.Is(err, auth.ErrUnavailable), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		a.log.Warn("tokens cannot be verified", "error", err)
+		return id, unavailable("Tokens cannot be verified now. Try again.")
+	}
+	a.log.Error("verifying a token", "error", err)
+	return id, problem(http.StatusInternalServerError, "The token could not be verified.")
+}
+
+// knownSecret compares with every secret, in a time that tells nothing of them.
+func (a *API) knownSecret(given string) bool {
+	sum, known := sha256.Sum256([]byte(given)), 0
+	for _, s := range a.secrets {
+		known |= subtle.ConstantTimeCompare(sum[:], s[:])
+	}
+	return known == 1
+}
+
+func (a *API) unauthorized(detail, code string) *Problem {
+	challenge := `Bearer realm="vibemesh"`
+	if code != "" {
+		challenge += `, error="` + code + `"`
+	}
+	return problem(http.StatusUnauthorized, detail).with("WWW-Authenticate", challenge)
+}
+
+func unavailable(detail string) *Problem {
+	return problem(http.StatusServiceUnavailable, detail).with("Retry-After", retryAfter)
+}
+
+// bearer is the token of the Authorization header, empty when there is none.
+func bearer(r *http.Request) string {
+	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return ""
+	}
+	return strings.TrimSpace(token)
+}
+
+func sentence(s string) string {
+	if s == "" {
+		return s
+	}
+	return strings.ToUpper(s[:1]) + s[1:] + "."
+}

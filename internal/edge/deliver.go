@@ -291,23 +291,34 @@ func (d *deliverer) advance(slot int32, c *conn) {
 		}
 		from = d.items[len(d.items)-1]
 	}
-	c.pos = max(c.pos, d.routed) // a session may join ahead of this loop
+	c.pos = d.routed
 }
 
 // fallBehind continues a session from the stream, because the ring has dropped
 // what it lacks.
 func (d *deliverer) fallBehind(slot int32, c *conn, from uint64) {
-	i := sort.Search(len(d.marks), func(i int) bool { return d.marks[i].pos >= from })
-	if i == len(d.marks) || d.marks[i].pos != from {
+	seq, ok := d.exactSeq(from)
+	if !ok {
 		// Its mark was dropped: only the client's own cursor is exact now.
 		d.loop.closeWith(slot, c, wire.CloseBehind, "")
 		return
 	}
-	m := c.needMore()
-	m.seq = d.marks[i].seq
+	c.needMore().seq = seq
 	c.state = stateReplay
 	d.loop.edge.metrics.behind("ring")
 	d.loop.resume(slot, c)
+}
+
+// exactSeq is the sequence at a position that a live session is at.
+func (d *deliverer) exactSeq(pos uint64) (uint64, bool) {
+	if pos >= d.view.Floor() {
+		return d.view.SeqAt(pos), true
+	}
+	i := sort.Search(len(d.marks), func(i int) bool { return d.marks[i].pos >= pos })
+	if i == len(d.marks) || d.marks[i].pos != pos {
+		return 0, false
+	}
+	return d.marks[i].seq, true
 }
 
 // write sends the frames at some positions to a live session, which is at from.

@@ -40,9 +40,12 @@ func (l *loop) resume(slot int32, c *conn) {
 			l.fetchPage(slot, c)
 			return
 		}
-		if m.pos >= d.routed {
+		if m.pos == d.routed {
 			l.live(c)
 			return
+		}
+		if m.pos > d.routed {
+			break // set-up has seen more of the ring than this loop, which comes to it next turn
 		}
 		var ok bool
 		d.items, ok = d.view.Collect(d.items[:0], d.keysOf(c), m.pos, d.routed, writeBatch)
@@ -66,13 +69,13 @@ func (l *loop) resume(slot int32, c *conn) {
 		m.pos = d.items[len(d.items)-1]
 		m.seq = d.view.SeqAt(m.pos)
 	}
-	l.again = append(l.again, refOf(slot, c)) // others first
+	l.again = append(l.again, refOf(slot, c)) // after the others
 }
 
 // live returns a session to the head.
 func (l *loop) live(c *conn) {
 	c.state = stateLive
-	c.pos = max(c.more.pos, l.deliver.routed)
+	c.pos = l.deliver.routed
 	c.more.retries = 0
 	c.settle()
 }
@@ -220,11 +223,12 @@ func (l *loop) position(c *conn) uint64 {
 	return c.more.seq
 }
 
-// seqAt is the sequence at a position a live session can be at.
+// seqAt is the sequence at a position that a live session is at, or an earlier
+// one: as a cursor it may bring an event twice, never skip one.
 func (d *deliverer) seqAt(pos uint64) uint64 {
 	for i := len(d.marks) - 1; i >= 0; i-- {
 		if d.marks[i].pos <= pos {
-			return d.marks[i].seq // exact, or earlier: a client then sees something twice
+			return d.marks[i].seq
 		}
 	}
 	return d.marks[0].seq // done's own

@@ -9,23 +9,27 @@ import (
 	"github.com/socialvibes/vibemesh/internal/wire"
 )
 
+// errMoved: the ring has turned while a session was being placed. The next
+// attempt sees it as it is then.
+var errMoved = fmt.Errorf("%w: the ring has moved on", errBehind)
+
 // placeBehind finds the start of a session that has missed something, so that no
 // more than start.Newest events follow it. The newest are in the ring; the
 // stream is asked only for what is older.
 func (e *Edge) placeBehind(ctx context.Context, pl *placement, view *ring.View, aud audience) error {
 	pos, ok := view.Find(max(pl.start.After, view.FloorSeq()))
 	if !ok {
-		return fmt.Errorf("%w: the ring has moved on", errBehind)
+		return errMoved
 	}
 	limit := pl.start.Newest
 	from, count, ok := view.Newest(aud.keys, pos, limit+1)
 	if !ok {
-		return fmt.Errorf("%w: the ring has moved on", errBehind)
+		return errMoved
 	}
 	switch {
 	case count > limit:
 		if from, _, ok = view.Newest(aud.keys, pos, limit); !ok {
-			return fmt.Errorf("%w: the ring has moved on", errBehind)
+			return errMoved
 		}
 		pl.limitTo(view.SeqAt(from))
 	case pl.start.Source == session.FromStream:

@@ -133,10 +133,27 @@ type placement struct {
 // tailPatience is how long a cursor may be ahead of this edge's tail.
 const tailPatience = 5 * time.Second
 
-// place decides where a session is continued. The plan is made on the ring; only
-// what the ring does not hold is asked of the stream.
-func (e *Edge) place(ctx context.Context, uid string, p params) (placement, error) {
+// placeAttempts is how often a session is placed anew when the ring turns under
+// it, which takes a ring far too small for the traffic.
+const placeAttempts = 10
+
+// place decides where a session is continued.
+func (e *Edge) place(ctx context.Context, uid string, p params) (pl placement, err error) {
 	began := time.Now()
+	for range placeAttempts {
+		if pl, err = e.placeOnce(ctx, uid, p); !errors.Is(err, errMoved) {
+			break
+		}
+	}
+	if err == nil && (pl.start.Resumed || pl.start.Gap != "") {
+		e.metrics.resumed(pl.start, time.Since(began))
+	}
+	return pl, err
+}
+
+// placeOnce makes a plan on the ring; only what the ring does not hold is asked
+// of the stream.
+func (e *Edge) placeOnce(ctx context.Context, uid string, p params) (placement, error) {
 	g := e.gen.Load()
 	view := g.ring.View()
 	start := session.Plan(p.ask, window(g, &view), e.cfg.ReplayLimit)
@@ -152,9 +169,6 @@ func (e *Edge) place(ctx context.Context, uid string, p params) (placement, erro
 		if err := e.placeBehind(ctx, &pl, &view, e.audience(g, uid, p.topics)); err != nil {
 			return placement{}, err
 		}
-	}
-	if start.Resumed || start.Gap != "" {
-		e.metrics.resumed(pl.start, time.Since(began))
 	}
 	return pl, nil
 }

@@ -40,6 +40,7 @@ type Config struct {
 	DrainTimeout   time.Duration // longest drain; default 30 s
 	HeaderTimeout  time.Duration // for a request's header; default 5 s
 	SetupTimeout   time.Duration // for signing in and resuming; default 10 s
+	TailPatience   time.Duration // how long a cursor may be ahead of the tail; default 5 s
 }
 
 func (c Config) withDefaults() Config {
@@ -52,6 +53,7 @@ func (c Config) withDefaults() Config {
 	def(&c.DrainTimeout, 30*time.Second)
 	def(&c.HeaderTimeout, 5*time.Second)
 	def(&c.SetupTimeout, 10*time.Second)
+	def(&c.TailPatience, 5*time.Second)
 	if c.Path == "" {
 		c.Path = "/api/v1/ws"
 	}
@@ -292,12 +294,12 @@ func (e *Edge) Sessions() int { return int(e.sessions.Load()) }
 // Drain asks every session to move to another edge, spread over a window that
 // fits their number, and returns when all have gone or the window is over.
 func (e *Edge) Drain(ctx context.Context) {
-	window := min(e.cfg.DrainTimeout, time.Duration(e.Sessions())*time.Millisecond)
+	window := min(max(e.cfg.DrainTimeout-drainTail, 0), time.Duration(e.Sessions())*time.Millisecond)
 	e.draining.Store(true)
 	for _, l := range e.loops {
 		l.post(message{kind: msgDrain, window: window})
 	}
-	ctx, cancel := context.WithTimeout(ctx, min(window+drainGrace, e.cfg.DrainTimeout))
+	ctx, cancel := context.WithTimeout(ctx, window+drainTail)
 	defer cancel()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
@@ -313,6 +315,10 @@ func (e *Edge) Drain(ctx context.Context) {
 // drainGrace is how long after its slot a client that does not move by itself
 // is closed with 1012.
 const drainGrace = time.Second
+
+// drainTail is what a drain takes after the last slot: the grace, up to a tick
+// of the wheel, and the patience with a peer that does not end its side.
+const drainTail = drainGrace + wheelTick + closePatience
 
 // Draining reports whether Drain was called.
 func (e *Edge) Draining() bool { return e.draining.Load() }

@@ -130,9 +130,6 @@ type placement struct {
 	through uint64 // frames bring it up to here
 }
 
-// tailPatience is how long a cursor may be ahead of this edge's tail.
-const tailPatience = 5 * time.Second
-
 // placeAttempts is how often a session is placed anew when the ring turns under
 // it, which takes a ring far too small for the traffic.
 const placeAttempts = 10
@@ -181,7 +178,7 @@ func window(g *generation, v *ring.View) session.Window {
 // log itself does not reach it, what it named is lost (a power failure before
 // the disk had it), and that is said.
 func (e *Edge) placeAhead(ctx context.Context, g *generation, ask session.Ask, start session.Start) (session.Start, error) {
-	wait, cancel := context.WithTimeout(ctx, tailPatience)
+	wait, cancel := context.WithTimeout(ctx, e.cfg.TailPatience)
 	defer cancel()
 	if !e.awaitTail(wait, g, start.After) {
 		state, err := e.history.State(ctx)

@@ -27,7 +27,7 @@ func TestSlowConsumer(t *testing.T) {
 		m.connect(client.Options{Token: "alice"}), m.connect(client.Options{Token: "bob", Topics: []string{"t"}}),
 	}
 	fast := m.connect(client.Options{Token: "carol"})
-	const n = 6000 // 24 MB
+	const n = 3000 // 12 MB
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		for i := range n {

@@ -3,6 +3,7 @@ package wire
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"unicode/utf8"
 )
 
@@ -53,8 +54,12 @@ func ParseClientFrame(text []byte) (ClientFrame, error) {
 			return f, &RefusedFrameError{FrameErrMalformed, f.Type + " needs a topic of 1 to 128 bytes"}
 		}
 	case FrameRead:
-		for _, id := range append([]string{f.UpTo}, append(f.Read, f.Unread...)...) {
-			if _, err := ParseEventID(id); id != "" && err != nil {
+		ids := slices.Concat(f.Read, f.Unread)
+		if f.UpTo != "" {
+			ids = append(ids, f.UpTo)
+		}
+		for _, id := range ids {
+			if _, err := ParseEventID(id); err != nil {
 				return f, &RefusedFrameError{FrameErrMalformed, fmt.Sprintf("%.80q is not an event id", id)}
 			}
 		}

@@ -55,7 +55,7 @@ func ParseCursor(text string) (Cursor, error) {
 	if len(text) > maxCursorText {
 		return nil, ErrCursor
 	}
-	raw, err := base64.RawURLEncoding.Strict().DecodeString(text)
+	raw, err := decodeBase64(text)
 	if err != nil || len(raw) < 3 || raw[0] != cursorVersion {
 		return nil, ErrCursor
 	}

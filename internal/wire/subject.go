@@ -80,11 +80,20 @@ func DecodeID(token string) (string, error) {
 		}
 		return token, nil
 	}
-	raw, err := base64.RawURLEncoding.Strict().DecodeString(enc)
+	raw, err := decodeBase64(enc)
 	if err != nil || len(raw) == 0 || len(raw) > MaxIDLen || plainID(string(raw)) {
 		return "", ErrIDToken
 	}
 	return string(raw), nil
+}
+
+// decodeBase64 accepts only what RawURLEncoding makes. Strict alone would skip
+// line feeds, so one value would have many texts.
+func decodeBase64(text string) ([]byte, error) {
+	if i := strings.IndexAny(text, "\r\n"); i >= 0 {
+		return nil, base64.CorruptInputError(i)
+	}
+	return base64.RawURLEncoding.Strict().DecodeString(text)
 }
 
 func plainID(s string) bool {

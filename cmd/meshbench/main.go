@@ -1,0 +1,100 @@
+//go:build linux
+
+// Meshbench measures what one edge costs: memory a connection, and handshakes
+// and deliveries a second of CPU. Beside it, with the same client in the same
+// run, it can measure a bare floor: the least that any program must do to hand
+// the same frames to the same sockets.
+//
+// # What is measured
+//
+// A run holds N sockets of N users (development tokens of u0 … uN-1), so the
+// server runs with WS_AUTH=dev. The client keeps one epoll a process, raw
+// non-blocking sockets and no goroutine a socket; beyond 15,000 sockets it runs
+// as several processes, and it spreads its source addresses over 127.0.0.2 and
+// up, so that neither descriptors nor ports run out.
+//
+//   - Connect: TCP connect, upgrade, sign-in and the hello frame of every socket.
+//   - Memory: VmRSS and RssAnon of the server before the first connect and a
+//     while (--settle) after the last, divided by the sockets. Kernel memory
+//     (the socket itself and its buffers) is no part of a process's RSS and is excluded.
+//     Measure a server that has just been started: memory that it has grown to
+//     before is used again and does not show.
+//   - Paced broadcasts: the next is published when every socket has the last.
+//   - Burst: several are published at once, so that a server may put many
+//     frames into one write.
+//   - User messages: to one socket each, in turn, at a steady rate.
+//   - Resume: all sockets leave, broadcasts are published meanwhile, and all come
+//     back with their cursors.
+//
+// # How
+//
+// CPU seconds are user and system time of the server process over a phase: the
+// sum of the run times of its threads in /proc/<pid>/task/*/schedstat, exact to
+// about a scheduler tick, or utime and stime of /proc/<pid>/stat (10 ms steps)
+// when a thread has ended in between. Loopback TCP does the receiver's protocol
+// work in the sender's system call, so it is the server that pays for it, edge
+// and floor alike. NATS, the publisher and the client are excluded when they are other
+// processes; a server with an embedded NATS is measured with it.
+//
+// Latency runs from just before the publish to the read that brought the frame,
+// by CLOCK_MONOTONIC of the one machine. It includes the wait behind other sockets in
+// the client's own epoll: the last of N sockets cannot be read sooner.
+//
+// Every message carries a number, and each socket must get each of its own
+// exactly once and in order; otherwise the run fails (exit code 1).
+//
+// # The floor
+//
+// The floor is a process with one thread and one epoll. It answers every upgrade
+// with one constant write (101 and a hello frame), and a broadcast is one loop of
+// write(2) over all sockets, each with the same finished bytes, of the size the
+// edge's frames had. --write raw uses RawSyscall, which the Go scheduler does not
+// notice; --write syscall is syscall.Write, as ordinary Go code does it. The floor does not
+// coalesce a burst; a server that does can do better than it there.
+//
+// Load goes to loopback addresses only.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+type cli struct {
+	Run          runCmd          `cmd:"" help:"Measure an edge, and with --floor the bare floor beside it."`
+	CompareFloor compareFloorCmd `cmd:"" help:"Measure only the floor, in both ways of writing."`
+	Floor        floorCmd        `cmd:"" help:"Be the bare floor, a server in its own process."`
+	Worker       workerCmd       `cmd:"" hidden:"" help:"Be one client process of a run; commands on stdin."`
+}
+
+func main() {
+	var c cli
+	k, err := kong.New(
+		&c, kong.Name("meshbench"),
+		kong.Description("Measure what holding sockets and delivering to them costs.\n\n"+
+			"Exit codes: 0 measured, and every message arrived once and in order; 1 not so; 2 wrong usage."),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+	)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "meshbench:", err)
+		os.Exit(1)
+	}
+	command, err := k.Parse(os.Args[1:])
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "meshbench: %v\nTry: meshbench --help\n", err)
+		os.Exit(2)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	command.BindTo(ctx, (*context.Context)(nil))
+	err = command.Run()
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "meshbench:", err)
+		os.Exit(1)
+	}
+}

@@ -1,0 +1,194 @@
+//go:build linux
+
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"time"
+)
+
+type runCmd struct {
+	plan `embed:""`
+
+	URL          string   `help:"Base URL of the edge, on a loopback address." default:"http://127.0.0.1:8080"`
+	PID          int      `name:"pid" help:"Process id of the edge; without it nothing is said of its CPU and memory."`
+	NATS         string   `name:"nats" help:"Publish to this NATS server; empty: by REST." placeholder:"URL"`
+	Prefix       string   `help:"Subject prefix there." default:"sv" env:"WS_SUBJECT_PREFIX"`
+	Secret       string   `help:"Shared secret for publishing by REST." env:"SV_SECRET" placeholder:"SECRET"`
+	SecretHeader string   `help:"Header that carries it." default:"X-SV-KEY" env:"SV_SECRET_HEADER"`
+	UserMessages int      `help:"Messages to one user each, to all in turn." placeholder:"N"`
+	UserRate     float64  `help:"Of those, how many a second." default:"1000"`
+	Resume       int      `help:"Let all leave, publish N broadcasts, let all resume." placeholder:"N"`
+	Floor        []string `help:"Measure the floor as well, writing in these ways: raw, syscall." enum:"raw,syscall" placeholder:"HOW"`
+	Pin          bool     `help:"Bind the server to CPU 0, and the client and --nats-pid to CPU 1."`
+	NATSPID      int      `name:"nats-pid" help:"Process id of the NATS server, only for --pin."`
+	JSON         bool     `name:"json" help:"Print JSON instead of a table."`
+}
+
+type compareFloorCmd struct {
+	plan `embed:""`
+	Pin  bool `help:"Bind the floor to CPU 0 and the client to CPU 1."`
+	JSON bool `name:"json" help:"Print JSON instead of a table."`
+}
+
+// floorOverhead is what an edge adds to a payload in a broadcast's frame, in
+// bytes, when there is no edge to measure it of.
+const floorOverhead = 118
+
+// note is for people who watch.
+func note(format string, args ...any) { fmt.Fprintf(os.Stderr, format, args...) }
+
+// Run measures the floor alone.
+func (c *compareFloorCmd) Run(ctx context.Context) error {
+	if err := c.check(); err != nil {
+		return err
+	}
+	if err := pinClient(c.Pin, 0); err != nil {
+		return err
+	}
+	var results []measure
+	for _, how := range []string{"raw", "syscall"} {
+		m, err := measureFloor(ctx, c.plan, how, c.Size+floorOverhead, c.Pin)
+		results = append(results, m)
+		if err != nil {
+			return errors.Join(err, print(os.Stdout, results, c.JSON))
+		}
+	}
+	return print(os.Stdout, results, c.JSON)
+}
+
+// Run measures an edge, and the floor after it.
+func (c *runCmd) Run(ctx context.Context) error {
+	if err := c.check(); err != nil {
+		return err
+	}
+	addr, err := hostOf(c.URL)
+	if err != nil {
+		return err
+	}
+	pub, err := c.publisher(addr)
+	if err != nil {
+		return err
+	}
+	defer pub.close()
+	if err := pinClient(c.Pin, c.NATSPID); err != nil {
+		return err
+	}
+	if c.Pin {
+		restore, err := pin(c.PID, 0)
+		if err != nil {
+			return err
+		}
+		defer restore()
+	}
+	b := bench{
+		plan: c.plan, name: "edge", addr: addr, pid: c.PID, pub: pub, note: note,
+		users: c.UserMessages, userRate: c.UserRate, resume: c.Resume,
+	}
+	m, err := b.run(ctx)
+	results := []measure{m}
+	for _, how := range c.Floor {
+		if err != nil {
+			break
+		}
+		size := m.FrameBytes
+		if size == 0 {
+			size = c.Size + floorOverhead
+		}
+		var f measure
+		f, err = measureFloor(ctx, c.plan, how, size, c.Pin)
+		results = append(results, f)
+	}
+	return errors.Join(err, print(os.Stdout, results, c.JSON))
+}
+
+func (c *runCmd) check() error {
+	switch {
+	case c.Pin && c.PID == 0:
+		return errors.New("--pin needs --pid, to know what to bind")
+	case c.UserMessages > 0 && c.UserRate <= 0:
+		return errors.New("--user-rate must be more than 0")
+	case c.Resume < 0 || c.Resume > 1000:
+		return errors.New("--resume must be 0 to 1000, as many as an edge replays unless told otherwise")
+	case c.NATS == "" && c.Secret == "":
+		return errors.New("how shall it publish? Give --nats=nats://127.0.0.1:4222, or --secret (SV_SECRET) for REST")
+	}
+	return c.plan.check()
+}
+
+func (c *runCmd) publisher(addr string) (publisher, error) {
+	if c.NATS != "" {
+		return newNATSPublisher(c.NATS, c.Prefix)
+	}
+	return &restPublisher{url: "http://" + addr, header: c.SecretHeader, secret: c.Secret}, nil
+}
+
+// pinClient binds this process, and with it the workers it will start, to CPU 1.
+func pinClient(on bool, natsPID int) error {
+	if !on {
+		return nil
+	}
+	if _, err := pin(os.Getpid(), 1); err != nil {
+		return err
+	}
+	if natsPID > 0 {
+		if _, err := pin(natsPID, 1); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// measureFloor starts a floor and puts it through the plan, as far as it can.
+func measureFloor(ctx context.Context, p plan, how string, size int, pinned bool) (m measure, err error) {
+	self, err := os.Executable()
+	if err != nil {
+		return m, err
+	}
+	cmd := exec.CommandContext(ctx, self, "floor", "--write", how)
+	cmd.Stderr = os.Stderr
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		return m, err
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		return m, err
+	}
+	if err := cmd.Start(); err != nil {
+		return m, fmt.Errorf("starting the floor: %w", err)
+	}
+	defer func() {
+		_ = stdin.Close() // it ends when its stdin does
+		err = errors.Join(err, cmd.Wait())
+	}()
+	line, err := bufio.NewReader(stdout).ReadBytes('\n')
+	if err != nil {
+		return m, fmt.Errorf("the floor did not start: %w", err)
+	}
+	var ready floorReady
+	if err := json.Unmarshal(line, &ready); err != nil {
+		return m, fmt.Errorf("the floor said %q: %w", line, err)
+	}
+	if pinned {
+		if _, err := pin(ready.PID, 0); err != nil {
+			return m, err
+		}
+	}
+	conn, err := net.DialTimeout("tcp", ready.Control, 5*time.Second)
+	if err != nil {
+		return m, fmt.Errorf("reaching the floor: %w", err)
+	}
+	pub := &floorPublisher{conn: conn, size: size}
+	defer pub.close()
+	p.Settle = min(p.Settle, time.Second) // it has no garbage to collect
+	b := bench{plan: p, name: "floor-" + how, addr: ready.Addr, pid: ready.PID, pub: pub, note: note}
+	return b.run(ctx)
+}

@@ -195,6 +195,17 @@ func TestRefusalsAreReadable(t *testing.T) {
 	})
 }
 
+// TestSecretStaysWithItsServer: a redirect would take it elsewhere.
+func TestSecretStaysWithItsServer(t *testing.T) {
+	other := newAPI(t, http.StatusCreated, "application/json", oneReceipt)
+	s := httptest.NewServer(http.RedirectHandler(other.URL, http.StatusTemporaryRedirect))
+	defer s.Close()
+	got := sv(t, nil, "toast", "--title=x", "--secret=hush", "--url", s.URL)
+	if got.code != exitFailed || other.method != "" || !strings.Contains(got.stderr, "307") {
+		t.Errorf("%+v, and the other server got %s", got, other.method)
+	}
+}
+
 func TestUnreachable(t *testing.T) {
 	a := newAPI(t, 200, "", "")
 	url := a.URL

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -222,7 +223,11 @@ func (a *App) provision(ctx context.Context) error {
 func (a *App) startAuth(ctx context.Context) error {
 	v := auth.NewDev(a.devProject(), a.cfg.PublishClaim)
 	if a.cfg.Auth == "firebase" {
-		var err error
+		// The SDK knows its emulator by the environment alone.
+		err := os.Setenv("FIREBASE_AUTH_EMULATOR_HOST", a.cfg.EmulatorHost)
+		if err != nil {
+			return err
+		}
 		if v, err = auth.NewFirebase(ctx, a.cfg.FirebaseProject, a.cfg.PublishClaim); err != nil {
 			return err
 		}

@@ -25,13 +25,13 @@ export class Server {
   /** Whether the program is ours to kill. */
   ours = !process.env.VIBEMESH_URL;
 
-  async start() {
+  async start(settings = {}) {
     if (!this.ours) return;
     this.dir ??= mkdtempSync(join(tmpdir(), 'vibemesh-browser-'));
     this.bin ??= build(this.dir);
     const env = {
       PATH: process.env.PATH, HOME: this.dir, WS_AUTH: 'dev', WS_ADDR: this.url ? new URL(this.url).host : '127.0.0.1:0',
-      WS_OPS_ADDR: '127.0.0.1:0', WS_NATS_LISTEN: '', WS_DATA_DIR: join(this.dir, 'data'),
+      WS_OPS_ADDR: '127.0.0.1:0', WS_NATS_LISTEN: '', WS_DATA_DIR: join(this.dir, 'data'), ...settings,
     };
     this.child = spawn(this.bin, ['run'], { env, cwd: this.dir, stdio: ['ignore', 'pipe', 'pipe'] });
     this.url = await this.listening();

@@ -64,26 +64,34 @@ type process struct {
 // start runs a command of vibemesh on free ports and waits until it is ready.
 func start(t *testing.T, command string, env ...string) *process {
 	t.Helper()
-	p := &process{t: t, done: make(chan struct{})}
-	p.cmd = exec.Command(filepath.Join(bin, "vibemesh"), command)
-	p.cmd.Dir = t.TempDir()
-	p.cmd.Env = append(append(os.Environ(),
+	cmd := exec.Command(filepath.Join(bin, "vibemesh"), command)
+	cmd.Dir = t.TempDir()
+	return launch(t, cmd, append([]string{
 		"WS_AUTH=dev", "WS_ADDR=127.0.0.1:0", "WS_OPS_ADDR=127.0.0.1:0", "WS_NATS_LISTEN=127.0.0.1:0",
-		"WS_PUBLISH_SECRET="+secret, "WS_NODE="+command, "WS_LOG_FORMAT=json"), env...)
-	stderr, err := p.cmd.StderrPipe()
+		"WS_PUBLISH_SECRET=" + secret, "WS_NODE=" + command, "WS_LOG_FORMAT=json",
+	}, env...)...)
+}
+
+// launch runs a vibemesh, or what starts one, and waits until it is ready.
+func launch(t *testing.T, cmd *exec.Cmd, env ...string) *process {
+	t.Helper()
+	p := &process{t: t, cmd: cmd, done: make(chan struct{})}
+	cmd.Env = append(os.Environ(), env...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // to end what it has started as well
+	stderr, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := p.cmd.Start(); err != nil {
+	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		p.cmd.Process.Kill()
+		syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 		<-p.done
 		if t.Failed() {
 			p.mu.Lock()
 			defer p.mu.Unlock()
-			t.Logf("%s said:\n%s", command, p.log.String())
+			t.Logf("%s said:\n%s", cmd, p.log.String())
 		}
 	})
 	up := make(chan struct{})
@@ -91,9 +99,9 @@ func start(t *testing.T, command string, env ...string) *process {
 	select {
 	case <-up:
 	case <-p.done:
-		t.Fatalf("%s ended before it was up", command)
-	case <-time.After(30 * time.Second):
-		t.Fatalf("%s is not up", command)
+		t.Fatalf("%s ended before it was up", cmd)
+	case <-time.After(60 * time.Second):
+		t.Fatalf("%s is not up", cmd)
 	}
 	p.waitReady()
 	return p

@@ -1,0 +1,72 @@
+# Vibemesh. `make help` lists the targets.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+GO_TEST := go test -race -timeout 10m
+BENCH ?= .
+FUZZTIME ?= 20s
+
+# What `make run` starts: unsigned development tokens, on this machine only.
+RUN_ADDR ?= 127.0.0.1:8080
+RUN_SECRET ?= local-development-secret
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## Build vibemesh, sv-cli and meshbench into bin/
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
+
+.PHONY: run
+run: build ## Start the whole mesh on this machine, with a page at http://127.0.0.1:8080
+	WS_AUTH=$${WS_AUTH:-dev} WS_ADDR=$${WS_ADDR:-$(RUN_ADDR)} WS_PUBLISH_SECRET=$${WS_PUBLISH_SECRET:-$(RUN_SECRET)} exec bin/vibemesh run
+
+.PHONY: test
+test: test-go test-firebase test-browser ## Run every test; installs what they need
+
+.PHONY: test-go
+test-go: ## Unit, property and whole-program tests, under the race detector
+	$(GO_TEST) ./...
+
+.PHONY: test-firebase
+test-firebase: test/firebase/node_modules/.installed ## Tokens of the real Firebase Auth emulator
+	$(GO_TEST) -tags firebase -count=1 ./test/firebase
+
+.PHONY: test-browser
+test-browser: build test/browser/node_modules/.installed ## The page, in a real Chromium
+	scripts/ensure-chromium
+	cd test/browser && CHROMIUM="$$(../../scripts/ensure-chromium)" VIBEMESH_BIN="$(CURDIR)/bin/vibemesh" npm test --silent
+
+test/%/node_modules/.installed: test/%/package-lock.json
+	cd test/$* && npm ci --ignore-scripts --no-audit --no-fund
+	touch $@
+
+.PHONY: lint
+lint: ## Formatting, vet, staticcheck, and generated files that are out of date
+	@out=$$(go tool gofumpt -l cmd internal nats test); if [ -n "$$out" ]; then echo "gofumpt would change:"; echo "$$out"; exit 1; fi
+	go vet ./... && go vet -tags firebase ./test/firebase
+	go tool staticcheck ./... && go tool staticcheck -tags firebase ./test/firebase
+	go mod tidy -diff
+	scripts/generated-is-current
+	@for f in scripts/* .ci/run; do bash -n $$f; done
+
+.PHONY: generate
+generate: ## Make the generated files again
+	go generate ./...
+
+.PHONY: fuzz
+fuzz: ## Fuzz every parser, FUZZTIME (20s) each
+	FUZZTIME=$(FUZZTIME) scripts/fuzz-all
+
+.PHONY: bench
+bench: ## Benchmarks of the parts, and of an edge beside a bare floor
+	go test -run '^$$' -bench '$(BENCH)' -benchmem ./internal/...
+	scripts/bench-edge
+
+.PHONY: clean
+clean: ## Remove what was built and installed
+	rm -rf bin test/*/node_modules

@@ -2,13 +2,14 @@ package auth
 
 import (
 	"encoding/binary"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
 )
 
 const (
-	ways    = 8  // places that a key can be in; 8 slots fill Go's 576-byte size class
+	ways    = 8  // places that a key can be in
 	stripes = 64 // locks, each over its share of the sets
 )
 
@@ -19,25 +20,26 @@ const (
 // are full before others, and entries are lost a little early.
 type table struct {
 	locks [stripes]sync.Mutex
-	sets  []*set       // a set is made when it is first needed
+	sets  []set        // a set grows from one slot to ways as it fills
 	live  atomic.Int64 // slots that hold something
 }
 
-type set [ways]slot
+type set []slot
 
+// slot is 48 bytes. Times are seconds since 1970 and last until 2106.
 type slot struct {
 	key              key
 	uid              string
-	issued, expires  int64 // seconds since 1970; expires 0: the slot is empty
+	issued, expires  uint32 // expires 0: the slot is empty
 	publish, touched bool
 }
 
 func (t *table) init(entries int) {
-	t.sets = make([]*set, (max(entries, 0)+ways-1)/ways)
+	t.sets = make([]set, (max(entries, 0)+ways-1)/ways)
 }
 
 // stripe chooses the flights that a key is among.
-func (k *key) stripe() int { return int(k[31]) % stripes }
+func (k *key) stripe() int { return int(k[15]) % stripes }
 
 func (t *table) index(k *key) int {
 	return int(binary.LittleEndian.Uint64(k[:]) % uint64(len(t.sets)))
@@ -53,21 +55,18 @@ func (t *table) get(k key, now int64) (Identity, bool) {
 	lock.Lock()
 	defer lock.Unlock()
 	entries := t.sets[i]
-	if entries == nil {
-		return Identity{}, false
-	}
 	for j := range entries {
 		s := &entries[j]
 		if s.key != k || s.expires == 0 {
 			continue
 		}
-		if s.expires <= now {
+		if int64(s.expires) <= now {
 			*s = slot{}
 			t.live.Add(-1)
 			return Identity{}, false
 		}
 		s.touched = true
-		return Identity{s.uid, time.Unix(s.issued, 0), time.Unix(s.expires, 0), s.publish}, true
+		return Identity{s.uid, time.Unix(int64(s.issued), 0), time.Unix(int64(s.expires), 0), s.publish}, true
 	}
 	return Identity{}, false
 }
@@ -81,38 +80,46 @@ func (t *table) put(k key, id Identity, now int64) {
 	lock := &t.locks[i%stripes]
 	lock.Lock()
 	defer lock.Unlock()
-	if t.sets[i] == nil {
-		t.sets[i] = new(set)
-	}
 	s := t.sets[i].place(&k, now)
 	if s.expires == 0 {
 		t.live.Add(1)
 	}
-	*s = slot{key: k, uid: id.UID, issued: id.IssuedAt.Unix(), expires: id.Expires.Unix(), publish: id.MayPublish}
+	*s = slot{key: k, uid: id.UID, issued: seconds(id.IssuedAt), expires: seconds(id.Expires), publish: id.MayPublish}
 }
 
-// place chooses the slot for k: its own, an empty or expired one, or by second
-// chance the first that was not touched since the last choice. The search starts
-// where k says, so that no slot is preferred.
-func (set *set) place(k *key, now int64) *slot {
+func seconds(t time.Time) uint32 { return uint32(min(max(t.Unix(), 0), math.MaxUint32)) }
+
+// place chooses the slot for k: its own, an empty or expired one, a new one while
+// the set may grow, or by second chance the first that was not touched since the
+// last choice. That search starts where k says, so that no slot is preferred.
+func (s *set) place(k *key, now int64) *slot {
 	var free *slot
-	for i := range set {
-		if s := &set[i]; s.key == *k {
-			return s
-		} else if s.expires <= now {
-			free = s
+	for i := range *s {
+		if at := &(*s)[i]; at.key == *k {
+			return at
+		} else if int64(at.expires) <= now {
+			free = at
 		}
 	}
 	if free != nil {
 		return free
 	}
-	start := int(k[8])
-	for i := range set {
-		s := &set[(start+i)%ways]
-		if !s.touched {
-			return s
+	if n := len(*s); n < ways {
+		if n == cap(*s) { // exactly 1, 2, 4 and 8: most sets of a big table hold one or two
+			grown := make(set, n, max(2*n, 1))
+			copy(grown, *s)
+			*s = grown
 		}
-		s.touched = false
+		*s = (*s)[:n+1]
+		return &(*s)[n]
 	}
-	return &set[start%ways]
+	start := int(k[8])
+	for i := range *s {
+		at := &(*s)[(start+i)%ways]
+		if !at.touched {
+			return at
+		}
+		at.touched = false
+	}
+	return &(*s)[start%ways]
 }

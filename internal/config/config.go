@@ -11,6 +11,8 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -85,8 +87,8 @@ func (c *Config) Validate(role Role) error {
 		c.validateAuth(wrong)
 	}
 	for _, s := range c.PublishSecret {
-		if len(s) < 8 {
-			wrong("WS_PUBLISH_SECRET: a secret of %d characters is guessed too easily: use 16 or more, such as from `openssl rand -hex 24`", len(s))
+		if len(s) < minSecret {
+			wrong("WS_PUBLISH_SECRET: a secret of %d characters is guessed too easily: use %d or more, such as from `openssl rand -hex 24`", len(s), minSecret)
 		}
 	}
 	if c.HistoryAge < time.Minute {
@@ -113,9 +115,13 @@ func (c *Config) Validate(role Role) error {
 	return errors.Join(errs...)
 }
 
+// minSecret is how many characters a publish secret has at least.
+const minSecret = 16
+
 func (c *Config) validateNATS(role Role, wrong func(string, ...any)) {
 	for _, u := range c.NATSURL {
-		if p, err := url.Parse(u); err != nil || p.Host == "" {
+		p, err := url.Parse(u)
+		if err != nil || p.Host == "" || !slices.Contains([]string{"nats", "tls", "ws", "wss"}, p.Scheme) {
 			wrong("WS_NATS_URL %q: use URLs such as nats://nats-0:4222,nats://nats-1:4222", u)
 		}
 	}
@@ -136,10 +142,15 @@ func (c *Config) validateNATS(role Role, wrong func(string, ...any)) {
 	if c.Replicas != 1 {
 		wrong("WS_REPLICAS %d: the embedded nats-server is one; give a cluster in WS_NATS_URL, or leave it at 1", c.Replicas)
 	}
+	if c.DataDir == "" {
+		wrong("WS_DATA_DIR is empty: name a folder for the log, such as ./data")
+	}
 	if c.NATSListen != "" && !loopback(c.NATSListen) {
 		wrong("WS_NATS_LISTEN %q: the embedded nats-server asks nobody who they are, so it listens on a loopback address only, such as 127.0.0.1:4222; run a nats-server of your own and name it in WS_NATS_URL", c.NATSListen)
 	}
 }
+
+var headerName = regexp.MustCompile(`^[A-Za-z0-9-]+$`)
 
 func (c *Config) validateServing(wrong func(string, ...any)) {
 	for _, a := range []struct{ name, addr string }{{"WS_ADDR", c.Addr}, {"WS_OPS_ADDR", c.OpsAddr}} {
@@ -147,13 +158,16 @@ func (c *Config) validateServing(wrong func(string, ...any)) {
 			continue
 		}
 		_, port, err := net.SplitHostPort(a.addr)
-		if n, perr := strconv.ParseUint(port, 10, 16); err != nil || perr != nil || n > 65535 {
+		if _, perr := strconv.ParseUint(port, 10, 16); err != nil || perr != nil {
 			wrong("%s %q: use HOST:PORT or :PORT, such as :8080", a.name, a.addr)
 		}
 	}
+	if !headerName.MatchString(c.PublishHeader) {
+		wrong("WS_PUBLISH_HEADER %q: a header's name has letters, digits and -, such as X-SV-KEY", c.PublishHeader)
+	}
 	for _, o := range c.AllowedOrigins {
 		u, err := url.Parse(o)
-		if o != "*" && (err != nil || u.Scheme == "" || u.Host == "" || strings.Trim(u.Path, "/") != "") {
+		if o != "*" && (err != nil || u.Scheme == "" || u.Host == "" || strings.Trim(u.Path, "/") != "" || u.RawQuery != "") {
 			wrong("WS_ALLOWED_ORIGINS %q: an origin is a scheme and a host, such as https://app.example.com, or *", o)
 		}
 	}
@@ -190,8 +204,16 @@ var units = []struct {
 	suffix string
 	factor float64
 }{
-	{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"TiB", 1 << 40},
-	{"kB", 1e3}, {"KB", 1e3}, {"MB", 1e6}, {"GB", 1e9}, {"TB", 1e12}, {"B", 1},
+	{"KiB", 1 << 10},
+	{"MiB", 1 << 20},
+	{"GiB", 1 << 30},
+	{"TiB", 1 << 40},
+	{"kB", 1e3},
+	{"KB", 1e3},
+	{"MB", 1e6},
+	{"GB", 1e9},
+	{"TB", 1e12},
+	{"B", 1},
 }
 
 // UnmarshalText implements encoding.TextUnmarshaler.

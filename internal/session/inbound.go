@@ -114,30 +114,21 @@ func (in *Inbound) Buffered() int { return cap(in.rest) + cap(in.message) }
 // *ProtocolError or handle's own.
 func (in *Inbound) Feed(data []byte, handle func(op Op, payload []byte) error) error {
 	if len(in.rest) > 0 {
-		// Take only what the frame still needs, so that rest stays bounded.
-		for len(data) > 0 {
-			need, err := in.missing()
-			if err != nil {
-				return err
-			}
+		need, err := in.missing()
+		// Take only what the frame still needs, so that rest stays bounded, and
+		// look at it each time, so that an error never waits for more bytes.
+		for err == nil && need > 0 && len(data) > 0 {
 			n := min(need, len(data))
-			in.rest = append(in.rest, data[:n]...)
-			data = data[n:]
-			if n == need {
-				if done, err := in.missing(); err != nil {
-					return err
-				} else if done == 0 {
-					frame := in.rest
-					in.rest = nil
-					if _, err := in.frames(frame, handle); err != nil {
-						return err
-					}
-					break
-				}
-			}
+			in.rest, data = append(in.rest, data[:n]...), data[n:]
+			need, err = in.missing()
 		}
-		if len(in.rest) > 0 {
-			return nil
+		if err != nil || need > 0 {
+			return err
+		}
+		frame := in.rest
+		in.rest = nil
+		if _, err := in.frames(frame, handle); err != nil {
+			return err
 		}
 	}
 	used, err := in.frames(data, handle)

@@ -145,10 +145,10 @@ func AppendFrame(dst []byte, f ServerFrame) []byte {
 	return append(dst, text...)
 }
 
-// AppendEvent appends the JSON text of e's event frame, the same bytes that
-// encoding/json makes of Entry.Event. Written by hand: an edge does it for every
-// message of the log, and this costs 0.4 µs where reflection takes 1.6 µs
-// (BenchmarkAppendEvent).
+// AppendEvent appends the JSON text of e's event frame: what encoding/json says
+// of Entry.Event, with the payload as it stands. Written by hand: an edge does it
+// for every message of the log, and this costs 0.1 µs and no allocation where
+// reflection takes 1.1 µs and seven (BenchmarkAppendEvent).
 func AppendEvent(dst []byte, e *Entry, cursor Cursor) []byte {
 	dst = append(dst, `{"type":"`...)
 	dst = append(dst, e.Type...) // [a-z0-9_.-]: nothing to escape

@@ -11,7 +11,9 @@ import (
 	"go/format"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -159,7 +161,7 @@ func tsEvents() ([]byte, error) {
 		}
 		event := strings.TrimSuffix(filepath.Base(file), ".json")
 		name := cmp.Or(s.Title, camel(event)) + "Payload"
-		fmt.Fprintf(&b, "\n/** %s */\nexport interface %s ", s.Description, name)
+		fmt.Fprintf(&b, "\n/** %s */\nexport interface %s ", comment(s.Description), name)
 		text, err := tsObject(&s, "")
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", file, err)
@@ -201,9 +203,9 @@ func tsObject(s *schema, indent string) (string, error) {
 			optional = ""
 		}
 		if p.Description != "" {
-			fmt.Fprintf(&b, "%s  /** %s */\n", indent, p.Description)
+			fmt.Fprintf(&b, "%s  /** %s */\n", indent, comment(p.Description))
 		}
-		fmt.Fprintf(&b, "%s  %s%s: %s;\n", indent, name, optional, typ)
+		fmt.Fprintf(&b, "%s  %s%s: %s;\n", indent, property(name), optional, typ)
 	}
 	b.WriteString(indent + "}")
 	return b.String(), nil
@@ -260,6 +262,18 @@ func tsType(s *schema, indent string) (string, error) {
 		return "unknown", nil
 	}
 	return strings.Join(parts, " | "), nil
+}
+
+// comment is text that cannot end the comment it stands in.
+func comment(text string) string { return strings.ReplaceAll(text, "*/", "* /") }
+
+var identifier = regexp.MustCompile(`^[A-Za-z_$][A-Za-z0-9_$]*$`)
+
+func property(name string) string {
+	if identifier.MatchString(name) {
+		return name
+	}
+	return strconv.Quote(name)
 }
 
 func camel(name string) string {

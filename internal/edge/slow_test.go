@@ -192,4 +192,3 @@ func collect(t *testing.T, meshes []*mesh, user string, inTopic bool, rnd *rand.
 	}
 	return ids
 }
-

@@ -216,7 +216,7 @@ func (a *App) provision(ctx context.Context) error {
 		return err
 	}
 	a.log.Info("the log is provisioned", "stream", a.mesh.StreamName(), "messages", state.Last+1-state.First,
-		"replicas", a.cfg.Replicas, "age", a.cfg.HistoryAge)
+		"replicas", a.cfg.Replicas, "age", a.cfg.HistoryAge.String())
 	return nil
 }
 

@@ -165,7 +165,8 @@ func (c *Config) validateServing(wrong func(string, ...any)) {
 	if !headerName.MatchString(c.PublishHeader) {
 		wrong("WS_PUBLISH_HEADER %q: a header's name has letters, digits and -, such as X-SV-KEY", c.PublishHeader)
 	}
-	for _, o := range c.AllowedOrigins {
+	for i, o := range c.AllowedOrigins {
+		c.AllowedOrigins[i] = strings.TrimSuffix(o, "/")
 		u, err := url.Parse(o)
 		if o != "*" && (err != nil || u.Scheme == "" || u.Host == "" || strings.Trim(u.Path, "/") != "" || u.RawQuery != "") {
 			wrong("WS_ALLOWED_ORIGINS %q: an origin is a scheme and a host, such as https://app.example.com, or *", o)

@@ -38,7 +38,7 @@ const (
 	ProblemTooLarge        = "too-large"         // 413: the body is larger than 64 KiB
 	ProblemInvalid         = "invalid"           // 422: fields are wrong; errors lists every one
 	ProblemTooManyRequests = "too-many-requests" // 429: slow down; see Retry-After
-	ProblemUnavailable     = "unavailable"       // 503: the log is out of reach; nothing was stored; see Retry-After
+	ProblemUnavailable     = "unavailable"       // 503: the log is out of reach or did not answer in time; publish again with the same Idempotency-Key; see Retry-After
 )
 
 // closeTexts is what a close frame says beside its code.

@@ -257,7 +257,7 @@ func (a *App) startEdge(ctx context.Context) error {
 	e, err := edge.New(edge.Config{
 		Node: c.Node, Loops: c.Loops, RingBytes: int(c.RingBytes), ReplayLimit: c.ReplayLimit,
 		NoHistory: c.HistorySize == 0, Threshold: c.Threshold, AllowedOrigins: c.AllowedOrigins,
-		PingInterval: c.PingInterval, DrainTimeout: c.DrainTimeout,
+		PingInterval: c.PingInterval, DrainTimeout: c.DrainTimeout, CaughtUp: a.mesh.CaughtUp,
 	}, a.tokens, a.mesh, a.log)
 	if err != nil {
 		return err

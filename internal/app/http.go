@@ -31,10 +31,7 @@ func newRegistry(version string) *prometheus.Registry {
 func (a *App) startHTTP(ctx context.Context) error {
 	mux := http.NewServeMux()
 	if a.role.Edge && !a.role.API { // the API answers it otherwise
-		mux.HandleFunc("GET /api/v1/ws", func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Upgrade", "websocket")
-			http.Error(w, "this is a WebSocket: connect with a client that upgrades", http.StatusUpgradeRequired)
-		})
+		mux.Handle("GET /api/v1/ws", a.edge)
 	}
 	if a.role.API {
 		h, err := api.New(api.Config{

@@ -32,7 +32,7 @@ func (l *loop) accept() {
 		l.edge.metrics.accepted.Add(1)
 		to := l.edge.loops[int(l.edge.nextLoop.Add(1))%len(l.edge.loops)]
 		if to == l {
-			l.adopt(fd)
+			l.adopt(fd, nil)
 		} else {
 			to.post(message{kind: msgConn, fd: fd})
 		}
@@ -74,8 +74,9 @@ func (l *loop) listenAgain() {
 	l.mute = false
 }
 
-// adopt makes a connection this loop's own and waits for its request.
-func (l *loop) adopt(fd int) {
+// adopt makes a connection this loop's own and waits for its request, or for what
+// is missing of it.
+func (l *loop) adopt(fd int, read []byte) {
 	if l.stop.Load() {
 		netloop.CloseFD(fd)
 		return
@@ -89,6 +90,9 @@ func (l *loop) adopt(fd int) {
 		return
 	}
 	l.setDue(r, c, l.edge.cfg.HeaderTimeout)
+	if len(read) > 0 {
+		l.judge(slot, c, read, false)
+	}
 }
 
 // readRequest reads on a connection whose request is not yet complete.
@@ -106,6 +110,12 @@ func (l *loop) readRequest(slot int32, c *conn) {
 	if c.more != nil {
 		request = append(c.more.request, request...)
 	}
+	l.judge(slot, c, request, n == len(l.buf) || c.ended)
+}
+
+// judge decides what becomes of a connection by what came of its request. more
+// says that no event comes for what is still unread.
+func (l *loop) judge(slot int32, c *conn, request []byte, more bool) {
 	switch verdict(request, l.edge.cfg.Path) {
 	case requestPartial:
 		if len(request) > maxRequest {
@@ -114,17 +124,18 @@ func (l *loop) readRequest(slot int32, c *conn) {
 		}
 		// Kept only for those whose request does not come in one piece.
 		c.needMore().request = append([]byte(nil), request...)
-		if n == len(l.buf) {
-			l.again = append(l.again, refOf(slot, c))
+		if more {
+			l.later(slot, c)
 		}
 	case requestOther:
 		l.handOver(slot, c, append([]byte(nil), request...))
 	case requestUpgrade:
-		if i := bytes.Index(request, endOfHeader); i+len(endOfHeader) > maxRequest {
+		end := bytes.Index(request, endOfHeader) + len(endOfHeader)
+		if end > maxRequest {
 			l.refuse(slot, c, "431 Request Header Fields Too Large", "too_large")
 			return
 		}
-		l.beginSetUp(slot, c, request)
+		l.beginSetUp(slot, c, request[:end], request[end:])
 	}
 }
 

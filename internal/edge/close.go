@@ -24,23 +24,35 @@ func (l *loop) ready(r ref, rep *reply) {
 		return
 	}
 	l.edge.metrics.handshake(rep.result)
-	slot := r.slot()
-	if !rep.ok {
-		l.sayAndClose(slot, c, rep.out)
-		return
-	}
-	if rep.gen != l.deliver.gen {
+	if rep.ok && rep.gen != l.deliver.gen {
 		l.deliver.route() // takes up a new life of the log
 	}
-	if rep.gen != l.deliver.gen {
-		l.sayAndClose(slot, c, appendClose(nil, wire.CloseUnavailable, ""))
-		return
+	switch {
+	case !rep.ok:
+		l.sayAndClose(r.slot(), c, rep.out)
+	case rep.gen != l.deliver.gen: // the log began another life meanwhile
+		l.sayAndClose(r.slot(), c, []byte(busyAnswer))
+	case l.edge.draining.Load(): // it would not be asked to move
+		l.sayAndClose(r.slot(), c, appendClose(rep.out, wire.CloseDrain, ""))
+	default:
+		l.begin(r, c, rep)
 	}
+	// No event comes for what the client sent meanwhile.
+	if l.conns.get(r) != nil {
+		l.readable(r.slot(), c)
+	}
+}
+
+// begin makes a session of a connection that is set up.
+func (l *loop) begin(r ref, c *conn, rep *reply) {
+	slot := r.slot()
 	c.user = rep.identity.UID
 	c.expires = l.clockOf(rep.identity.Expires)
 	c.heard = l.clock()
 	c.state = stateReplay // where seq is in the ring is found by resume
 	m := c.needMore()
+	behind := m.request
+	m.request = nil
 	m.out, m.seq = rep.out, rep.after
 	l.counters.live.Add(1)
 	l.deliver.linkUser(slot, c)
@@ -49,9 +61,8 @@ func (l *loop) ready(r ref, rep *reply) {
 	}
 	l.schedule(r, c)
 	l.resume(slot, c)
-	if c := l.conns.get(r); c != nil {
-		// What the client sent behind its request came before anyone listened.
-		l.readable(slot, c)
+	if len(behind) > 0 && l.conns.get(r) != nil {
+		l.feed(r, c, behind) //nolint:errcheck // its error is that the session ends
 	}
 }
 
@@ -119,13 +130,25 @@ func (l *loop) readClosing(slot int32, c *conn) {
 			return
 		}
 	}
-	l.again = append(l.again, refOf(slot, c))
+	l.later(slot, c)
 }
 
-// setDue has the wheel look at a connection after a delay.
+// setDue has the wheel look at a connection after a delay. One longer than a turn
+// of the wheel would come up before its time, and be taken for one that was changed.
 func (l *loop) setDue(r ref, c *conn, delay time.Duration) {
+	delay = min(delay, (wheelSlots-64)*wheelTick) // less than a turn, also when the loop is late
 	c.due = l.clock() + max(uint32((delay+wheelTick-1)/wheelTick), 1)
 	l.wheel.Add(uint64(r), int64(c.due))
+}
+
+// dueWithin has the wheel look at a session after a delay, or before if that is
+// what it is about to do. When one is asked to leave, its time is set for good.
+func (l *loop) dueWithin(r ref, c *conn, delay time.Duration) {
+	now := l.clock()
+	if c.leaving || c.due > now && time.Duration(c.due-now)*wheelTick <= delay {
+		return
+	}
+	l.setDue(r, c, delay)
 }
 
 // schedule sets the next time a session needs looking at: its ping or the end
@@ -134,7 +157,7 @@ func (l *loop) schedule(r ref, c *conn) {
 	now := l.clock()
 	next := c.heard + uint32(l.edge.cfg.PingInterval/time.Second)
 	next = max(min(next, c.expires), now+1)
-	l.setDue(r, c, time.Duration(next-now)*time.Second)
+	l.dueWithin(r, c, time.Duration(next-now)*time.Second)
 }
 
 // due is called by the wheel. A connection whose time was changed is in the
@@ -173,29 +196,35 @@ func (l *loop) sessionDue(r ref, c *conn) {
 		l.closeWith(r.slot(), c, wire.CloseToken, "the token has expired")
 		return
 	}
-	switch silent := now - c.heard; {
-	case c.pinged && silent >= ping+ping/2:
+	silent := now - c.heard
+	if c.pinged && silent >= ping+ping/2 {
 		l.closeWith(r.slot(), c, wire.CloseIdle, "")
 		return
-	case silent >= ping:
+	}
+	if c.state == stateReplay { // a page that could not be had
+		l.resume(r.slot(), c)
+	}
+	if silent >= ping && l.conns.get(r) != nil {
 		c.pinged = true
 		l.send(r.slot(), c, appendHeader(nil, ws.OpPing, 0))
-		if c := l.conns.get(r); c != nil {
-			l.setDue(r, c, max(min(l.edge.cfg.PingInterval/2, time.Duration(c.expires-now)*time.Second), time.Second))
-		}
-		return
 	}
-	if c.state == stateReplay {
-		l.resume(r.slot(), c)
-		if l.conns.get(r) == nil {
-			return
-		}
+	switch {
+	case l.conns.get(r) == nil || c.state == stateClosing:
+	case silent >= ping:
+		l.dueWithin(r, c, max(min(l.edge.cfg.PingInterval/2, time.Duration(c.expires-now)*time.Second), time.Second))
+	default:
+		l.schedule(r, c)
 	}
-	l.schedule(r, c)
 }
 
-// drain stops accepting and asks every session to move, each in its own slot of
-// the window.
+// leave is the walk over the sessions that a drain asks to move.
+type leave struct {
+	active bool
+	at     int32 // the next slot
+	window time.Duration
+}
+
+// drain stops accepting and begins to ask every session to move.
 func (l *loop) drain(window time.Duration) {
 	if !l.mute {
 		l.mute = true
@@ -203,13 +232,23 @@ func (l *loop) drain(window time.Duration) {
 			l.edge.log.Warn("drain: the listener", "err", err)
 		}
 	}
-	for slot := range l.conns.high {
+	l.leave = leave{active: true, window: window}
+}
+
+// drainSlice does a turn's share of a drain: each session gets its own slot of the
+// window.
+func (l *loop) drainSlice() {
+	if !l.leave.active {
+		return
+	}
+	end := min(l.leave.at+sliceSize, l.conns.high)
+	for slot := l.leave.at; slot < end; slot++ {
 		c := l.conns.at(slot)
 		switch c.state {
 		case stateLive, stateLagging, stateReplay:
-			after := time.Duration(rand.Int64N(int64(window) + 1))
+			after := time.Duration(rand.Int64N(int64(l.leave.window) + 1))
 			l.send(slot, c, appendServerFrame(nil, wire.Reconnect{AfterMS: after.Milliseconds()}))
-			if c.state != stateFree {
+			if c.state != stateFree && c.state != stateClosing {
 				c.leaving = true
 				l.setDue(refOf(slot, c), c, after+drainGrace)
 			}
@@ -217,4 +256,6 @@ func (l *loop) drain(window time.Duration) {
 			l.drop(slot, c)
 		}
 	}
+	l.leave.at = end
+	l.leave.active = end < l.conns.high
 }

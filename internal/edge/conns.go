@@ -26,6 +26,8 @@ type conn struct {
 	queued  bool  // in loop.urgent
 	pinged  bool  // a ping is unanswered
 	leaving bool  // it was asked to reconnect; when due, it is closed
+	ended   bool  // the peer has ended its side: what is unread ends with that
+	again   bool  // in loop.again
 	tokens  uint8 // frames it may send
 	prev    int32 // sessions of the same user, as slots; -1 at the ends
 	next    int32
@@ -42,11 +44,12 @@ type conn struct {
 // more is what a connection needs only at times.
 type more struct {
 	in      session.Inbound // a frame or message half read; in stateHeader unused
-	request []byte          // stateHeader: the request so far
+	request []byte          // stateHeader: the request so far; stateSetUp: what came behind it
 	out     []byte          // not yet taken by the socket: the end of a frame, whole ones after it
 	pos     uint64          // out ends at this position (stateLagging)
 	seq     uint64          // out ends at this sequence (stateLagging, stateReplay)
 	fetch   bool            // a page has been asked for
+	stale   bool            // the page on its way knows nothing of a topic joined since
 	retries uint8           // of a failed page
 	topics  []membership
 }

@@ -158,14 +158,14 @@ func (d *deliverer) moveTo(pos uint64) {
 	d.marks = append(d.marks, mark{pos, d.view.SeqAt(pos)})
 }
 
-// begin starts over with the ring of another life of the log: no session's
-// position means anything any more.
+// begin starts over with another ring: no session's position means anything any
+// more.
 func (d *deliverer) begin(g *generation) {
 	l := d.loop
 	for slot := range l.conns.high {
 		switch c := l.conns.at(slot); c.state {
 		case stateLive, stateLagging, stateReplay:
-			l.closeWith(slot, c, wire.CloseUnavailable, "the log began a new life")
+			l.closeWith(slot, c, wire.CloseUnavailable, "the edge starts over")
 		}
 	}
 	d.gen = g

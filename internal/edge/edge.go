@@ -41,6 +41,10 @@ type Config struct {
 	HeaderTimeout  time.Duration // for a request's header; default 5 s
 	SetupTimeout   time.Duration // for signing in and resuming; default 10 s
 	TailPatience   time.Duration // how long a cursor may be ahead of the tail; default 5 s
+	// CaughtUp reports whether the tail has reached the head of the log. Nobody is
+	// let in before: to them, what the tail reads of the past would be new. Nil: it
+	// has, once Begin was called.
+	CaughtUp func() bool
 }
 
 func (c Config) withDefaults() Config {
@@ -103,7 +107,8 @@ type Edge struct {
 	history History
 	log     *slog.Logger
 	origins originRule
-	work    *pool
+	work    *pool // signing in
+	reads   *pool // pages of the stream, which must not keep anyone from signing in
 	loops   []*loop
 	http    *handover
 	metrics *metrics
@@ -111,7 +116,6 @@ type Edge struct {
 	gen      atomic.Pointer[generation]
 	sessions atomic.Int64 // of all loops, those being set up included
 	draining atomic.Bool
-	closed   atomic.Bool // the pollers are closed
 	nextLoop atomic.Uint32
 
 	// Owned by the tail.
@@ -144,13 +148,10 @@ func New(cfg Config, a Authenticator, h History, log *slog.Logger) (*Edge, error
 }
 
 // Begin says where the tail starts: the life of the log and the sequence before
-// the first entry to come. Called again, it goes on where it was if the life is
-// the same; another life ends every session, since no position of theirs counts
-// any more.
+// the first entry to come. Called again, it ends every session: what they lack is
+// not in the ring, or no position of theirs counts any more, as their cursors tell
+// when they come back.
 func (e *Edge) Begin(life, after uint64) {
-	if g := e.gen.Load(); g != nil && g.life == life {
-		return
-	}
 	e.tail.seq = after
 	e.gen.Store(&generation{ring: ring.New(e.cfg.RingBytes, after), life: life})
 	e.wake()
@@ -216,7 +217,6 @@ func (e *Edge) awaitTail(ctx context.Context, g *generation, seq uint64) bool {
 }
 
 func (e *Edge) closePollers() {
-	e.closed.Store(true)
 	for _, l := range e.loops {
 		if err := l.poller.Close(); err != nil {
 			e.log.Warn("closing an event loop", "err", err)
@@ -225,9 +225,6 @@ func (e *Edge) closePollers() {
 }
 
 func (e *Edge) wake() {
-	if e.closed.Load() {
-		return // the tail is stopped before the edge; this is for one that is not
-	}
 	for _, l := range e.loops {
 		l.poller.Wake()
 	}
@@ -256,10 +253,12 @@ func kindOf(k wire.Kind) uint8 {
 // session is closed with 1001; Drain before it to ask them to move first.
 // Connections that are not upgrades come out of HTTP.
 func (e *Edge) Serve(ctx context.Context, ln *netloop.Listener) error {
-	e.work = newPool(ctx, 8*e.cfg.Loops, 4096)
-	defer e.closePollers() // last: the pool's jobs still wake them
-	defer e.work.wait()
 	ctx, cancel := context.WithCancelCause(ctx)
+	e.work = newPool(ctx, 8*e.cfg.Loops, 4096)
+	e.reads = newPool(ctx, 4*e.cfg.Loops, 4096)
+	defer e.closePollers() // last: the pools' jobs still wake them
+	defer e.reads.wait()
+	defer e.work.wait()
 	defer cancel(nil)
 	var wg sync.WaitGroup
 	for _, l := range e.loops {
@@ -275,6 +274,9 @@ func (e *Edge) Serve(ctx context.Context, ln *netloop.Listener) error {
 		l.poller.Wake()
 	}
 	wg.Wait()
+	for _, l := range e.loops {
+		l.takeInbox() // what another loop accepted for one that had ended
+	}
 	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
 		return cause
 	}

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -33,6 +34,8 @@ type fakeLog struct {
 	entries []wire.Entry // entries[i].Seq == i+1
 	fail    error        // of the next reads
 	pages   int
+
+	beforePage atomic.Pointer[func(wire.PageRequest)] // called without the lock
 }
 
 func (f *fakeLog) add(a wire.Audience, title string) *wire.Entry {
@@ -60,6 +63,9 @@ func (f *fakeLog) State(context.Context) (wire.LogState, error) {
 }
 
 func (f *fakeLog) Page(_ context.Context, req wire.PageRequest) (wire.Page, error) {
+	if hook := f.beforePage.Load(); hook != nil {
+		(*hook)(req)
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.pages++
@@ -138,6 +144,10 @@ func startEdge(t *testing.T, log *fakeLog, cfg edge.Config) *mesh {
 		t.Fatal(err)
 	}
 	srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/api/v1/ws" && r.Header.Get("Upgrade") != "" {
+			e.ServeHTTP(w, r)
+			return
+		}
 		body, err := io.ReadAll(r.Body)
 		if err != nil {
 			t.Error(err)

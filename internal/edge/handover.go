@@ -1,8 +1,11 @@
 package edge
 
 import (
+	"bytes"
 	"errors"
+	"fmt"
 	"net"
+	"net/http"
 	"sync"
 
 	"github.com/socialvibes/vibemesh/internal/netloop"
@@ -35,7 +38,12 @@ func (h *handover) give(fd int, read []byte) error {
 	}
 	select {
 	case h.conns <- &prefixedConn{Conn: conn, prefix: read}:
-		return nil
+		select {
+		case <-h.done: // Close may have looked before
+			return h.Close()
+		default:
+			return nil
+		}
 	default:
 		return errors.Join(errors.New("the HTTP server is behind"), conn.Close())
 	}
@@ -54,20 +62,60 @@ func (h *handover) Accept() (net.Conn, error) {
 // Close implements net.Listener.
 func (h *handover) Close() error {
 	h.once.Do(func() { close(h.done) })
+	var errs []error
 	for {
 		select {
 		case c := <-h.conns:
-			if err := c.Close(); err != nil {
-				return err
-			}
+			errs = append(errs, c.Close())
 		default:
-			return nil
+			return errors.Join(errs...)
 		}
 	}
 }
 
 // Addr implements net.Listener.
 func (h *handover) Addr() net.Addr { return h.addr }
+
+// ServeHTTP takes an upgrade that came over a connection which net/http was given
+// for another request, and gives it back to a loop: a proxy uses its connections
+// for both.
+func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodGet || !r.ProtoAtLeast(1, 1) || r.Header.Get("Upgrade") == "" || r.ContentLength != 0 {
+		w.Header().Set("Upgrade", "websocket")
+		http.Error(w, "this is a WebSocket: connect with a client that upgrades", http.StatusUpgradeRequired)
+		return
+	}
+	conn, rw, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		http.Error(w, "this connection cannot be upgraded", http.StatusInternalServerError)
+		return
+	}
+	defer conn.Close()
+	var read bytes.Buffer
+	// The path as the loop knows it, however it was written: it must not come back.
+	fmt.Fprintf(&read, "GET %s?%s HTTP/1.1\r\nHost: %s\r\n", e.cfg.Path, r.URL.RawQuery, r.Host)
+	if err := r.Header.Write(&read); err != nil {
+		return
+	}
+	read.WriteString("\r\n")
+	behind, err := rw.Reader.Peek(rw.Reader.Buffered())
+	if err != nil {
+		return
+	}
+	read.Write(behind)
+	if p, ok := conn.(*prefixedConn); ok {
+		read.Write(p.prefix)
+		conn = p.Conn
+	}
+	fd, err := netloop.Take(conn)
+	if err != nil {
+		e.metrics.refused("http_upgrade")
+		e.log.Error("taking a connection back", "err", err)
+		return
+	}
+	l := e.loops[int(e.nextLoop.Add(1))%len(e.loops)]
+	l.post(message{kind: msgConn, fd: fd, read: read.Bytes()})
+}
 
 type prefixedConn struct {
 	net.Conn

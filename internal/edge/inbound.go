@@ -27,8 +27,8 @@ func (l *loop) readable(slot int32, c *conn) {
 	case stateHeader:
 		l.readRequest(slot, c)
 	case stateSetUp:
-		// Nothing may come before the upgrade is answered; what does is read after
-		// it, and an end of the stream is noticed by the first write.
+		// Nothing may come before the upgrade is answered; what does, an end of the
+		// stream included, is read after it: see ready.
 	case stateClosing:
 		l.readClosing(slot, c)
 	default:
@@ -49,14 +49,17 @@ func (l *loop) readFrames(slot int32, c *conn) {
 		}
 		l.hear(c)
 		if err := l.feed(r, c, l.buf[:n]); err != nil {
+			if l.conns.get(r) != nil { // closing: no event comes for what is there already
+				l.readClosing(slot, c)
+			}
 			return
 		}
-		if n < len(l.buf) {
+		if n < len(l.buf) && !c.ended {
 			// The socket is empty; what comes now is another event.
 			return
 		}
 	}
-	l.again = append(l.again, r)
+	l.later(slot, c)
 }
 
 // hear notes a sign of life and refills the client's allowance of frames.
@@ -154,10 +157,11 @@ func (l *loop) subscribe(r ref, c *conn, name string) {
 	if c.state == stateLive {
 		l.deliver.advance(r.slot(), c)
 	}
-	if l.conns.get(r) == nil {
+	if l.conns.get(r) == nil || c.state == stateClosing {
 		return
 	}
 	l.deliver.join(r.slot(), c, name)
+	c.more.stale = c.more.fetch
 	l.answer(r, c, l.subscribed(c))
 }
 

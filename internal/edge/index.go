@@ -112,32 +112,39 @@ func (d *deliverer) join(slot int32, c *conn, name string) {
 }
 
 // leave ends a session's membership of its i-th topic. The last member takes its
-// place; if a sweep has passed the place but not the last, that one is served
-// now.
+// place. If a sweep has passed the place, the last one that it has passed takes
+// it, and the last member that one's: nobody is left out, or swept twice.
 func (d *deliverer) leave(c *conn, i int) {
 	ms := c.more.topics[i]
 	c.more.topics = slices.Delete(c.more.topics, i, i+1)
-	t, last := ms.topic, len(ms.topic.members)-1
-	moved := t.members[last]
-	t.members = t.members[:last]
-	if ms.at != last {
-		t.members[ms.at] = moved
-		other := d.loop.conns.at(moved)
-		for j := range other.more.topics {
-			if other.more.topics[j].topic == t {
-				other.more.topics[j].at = ms.at
-			}
-		}
-		if t.sweep.active && ms.at < t.sweep.at {
-			// It may be swept twice, never left out: step back to the moved one.
-			t.sweep.at = ms.at
-		}
+	t, hole := ms.topic, ms.at
+	if s := &t.sweep; s.active && hole < s.at {
+		s.at--
+		d.moveMember(t, s.at, hole)
+		hole = s.at
 	}
+	last := len(t.members) - 1
+	d.moveMember(t, last, hole)
+	t.members = t.members[:last]
 	if last == 0 {
 		delete(d.topics, t.name)
 		if t.sweep.active {
 			d.bulk = slices.DeleteFunc(d.bulk, func(b *topic) bool { return b == t })
 			t.sweep = sweep{}
+		}
+	}
+}
+
+// moveMember gives a member of a topic another place.
+func (d *deliverer) moveMember(t *topic, from, to int) {
+	if from == to {
+		return
+	}
+	slot := t.members[from]
+	t.members[to] = slot
+	for i, ms := range d.loop.conns.at(slot).more.topics {
+		if ms.topic == t {
+			d.loop.conns.at(slot).more.topics[i].at = to
 		}
 	}
 }

@@ -69,7 +69,7 @@ func (l *loop) resume(slot int32, c *conn) {
 		m.pos = d.items[len(d.items)-1]
 		m.seq = d.view.SeqAt(m.pos)
 	}
-	l.again = append(l.again, refOf(slot, c)) // after the others
+	l.later(slot, c) // after the others
 }
 
 // live returns a session to the head.
@@ -126,7 +126,7 @@ func (l *loop) fetchPage(slot int32, c *conn) {
 		m.out = appendServerFrame(m.out, wire.Gap{
 			Reason: wire.GapRetention, Cursor: d.gen.cursor(m.seq).String(),
 		})
-		l.again = append(l.again, refOf(slot, c))
+		l.later(slot, c)
 		return
 	}
 	r, g, after := refOf(slot, c), d.gen, m.seq
@@ -135,14 +135,14 @@ func (l *loop) fetchPage(slot int32, c *conn) {
 		audiences = append(audiences, wire.Topic(ms.topic.name))
 	}
 	m.fetch = true
-	queued := e.work.try(func(ctx context.Context) {
+	queued := e.reads.try(func(ctx context.Context) {
 		ctx, cancel := context.WithTimeout(ctx, pageTimeout)
 		defer cancel()
 		l.post(message{kind: msgPage, to: r, page: e.readPage(ctx, g, audiences, after)})
 	})
 	if !queued {
 		m.fetch = false
-		l.setDue(r, c, time.Second) // the wheel tries again: see due
+		l.dueWithin(r, c, time.Second) // the wheel tries again: see sessionDue
 	}
 }
 
@@ -169,7 +169,8 @@ func (l *loop) pageReady(to ref, p *page) {
 		return
 	}
 	m := c.more
-	m.fetch = false
+	stale := m.stale
+	m.fetch, m.stale = false, false
 	switch {
 	case p.code != 0:
 		l.closeWith(to.slot(), c, p.code, "")
@@ -178,7 +179,9 @@ func (l *loop) pageReady(to ref, p *page) {
 		l.closeWith(to.slot(), c, wire.CloseUnavailable, "")
 	case p.err != nil:
 		m.retries++
-		l.setDue(to, c, time.Second<<m.retries)
+		l.dueWithin(to, c, time.Second<<m.retries)
+	case stale:
+		l.resume(to.slot(), c) // asks again, for the topic as well
 	default:
 		m.retries = 0
 		m.out = append(m.out, p.frames...)
@@ -188,7 +191,7 @@ func (l *loop) pageReady(to ref, p *page) {
 }
 
 // send gives a session a frame of its own, such as a pong, behind what it is
-// already owed.
+// already owed. The session may be gone or closing afterwards.
 func (l *loop) send(slot int32, c *conn, frame []byte) {
 	if c.state == stateLive {
 		n, err := netloop.Write(int(c.fd), frame)
@@ -212,7 +215,10 @@ func (l *loop) send(slot int32, c *conn, frame []byte) {
 		l.closeWith(slot, c, wire.CloseBehind, "")
 		return
 	}
-	m.out = append(m.out, frame...)
+	waits := len(m.out) > 0
+	if m.out = append(m.out, frame...); !waits {
+		l.flushOut(slot, c) // it waits for a page, not for its socket
+	}
 }
 
 // position is the sequence up to which a session has been sent everything.

@@ -29,6 +29,7 @@ type loop struct {
 
 	deliver deliverer
 	again   []ref // connections that have more to do than one turn allows
+	leave   leave
 	buf     [64 << 10]byte
 
 	counters counters
@@ -46,7 +47,7 @@ type inbox struct {
 type msgKind uint8
 
 const (
-	msgConn  msgKind = iota // fd: a connection accepted by another loop
+	msgConn  msgKind = iota // fd, read: a connection from another loop, or back from net/http
 	msgReady                // reply: set-up is over
 	msgPage                 // page: entries of the stream
 	msgToken                // reply: another token was verified
@@ -56,6 +57,7 @@ const (
 type message struct {
 	kind   msgKind
 	fd     int
+	read   []byte
 	to     ref
 	reply  *reply
 	page   *page
@@ -108,7 +110,7 @@ func (l *loop) run(ctx context.Context, ln *netloop.Listener) error {
 // waits for a slice at most.
 func (l *loop) turn() error {
 	timeout := l.wheel.Until(l.now)
-	busy := l.deliver.busy() || len(l.again) > 0
+	busy := l.deliver.busy() || len(l.again) > 0 || l.leave.active
 	if busy {
 		timeout = 0
 	}
@@ -127,6 +129,7 @@ func (l *loop) turn() error {
 	}
 	l.deliver.route()
 	l.deliver.slice()
+	l.drainSlice()
 	l.workAgain()
 	if busy {
 		// The slices write by raw system calls, which the scheduler does not see:
@@ -154,6 +157,7 @@ func (l *loop) event(ev netloop.Event) {
 	if c == nil {
 		return
 	}
+	c.ended = c.ended || ev.Ended
 	if ev.Readable {
 		l.readable(r.slot(), c)
 	}
@@ -172,11 +176,20 @@ func (l *loop) writable(slot int32, c *conn) {
 	}
 }
 
+// later has the loop come back to a connection that has more to do, once.
+func (l *loop) later(slot int32, c *conn) {
+	if !c.again {
+		c.again = true
+		l.again = append(l.again, refOf(slot, c))
+	}
+}
+
 func (l *loop) workAgain() {
 	work := l.again
 	l.again = nil
 	for _, r := range work {
 		if c := l.conns.get(r); c != nil {
+			c.again = false
 			l.readable(r.slot(), c)
 			if l.conns.get(r) != nil {
 				l.writable(r.slot(), c)
@@ -194,7 +207,7 @@ func (l *loop) takeInbox() {
 		m := &messages[i]
 		switch m.kind {
 		case msgConn:
-			l.adopt(m.fd)
+			l.adopt(m.fd, m.read)
 		case msgReady:
 			l.ready(m.to, m.reply)
 		case msgPage:
@@ -234,6 +247,7 @@ func (l *loop) forget(slot int32, c *conn) {
 }
 
 func (l *loop) shutDown() {
+	l.stop.Store(true) // adopt takes no more
 	for slot := range l.conns.high {
 		if c := l.conns.at(slot); c.state != stateFree {
 			l.closeWith(slot, c, closeStop, "")

@@ -7,6 +7,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/socialvibes/vibemesh/internal/session"
+	"github.com/socialvibes/vibemesh/internal/wire"
 )
 
 // counters are a loop's own: written by it alone, read at a scrape. Each is on
@@ -89,7 +90,13 @@ func (m *metrics) gap(reason string)       { m.gaps.WithLabelValues(reason).Inc(
 func (m *metrics) behind(reason string)    { m.behinds.WithLabelValues(reason).Inc() }
 
 // closed counts the codes of the registry; a client's own choice is "client".
-func (m *metrics) closed(code int) { m.closes.WithLabelValues(strconv.Itoa(code)).Inc() }
+func (m *metrics) closed(code int) {
+	label := "client"
+	if wire.CloseText(code) != "" {
+		label = strconv.Itoa(code)
+	}
+	m.closes.WithLabelValues(label).Inc()
+}
 
 func (m *metrics) resumed(s session.Start, took time.Duration) {
 	source := [...]string{"head", "ring", "stream", "ahead"}[s.Source]

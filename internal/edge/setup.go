@@ -26,11 +26,15 @@ type reply struct {
 	after    uint64 // out ends at this sequence of the log
 }
 
-// beginSetUp hands a complete request to the pool.
-func (l *loop) beginSetUp(slot int32, c *conn, request []byte) {
+// beginSetUp hands a complete request to the pool. What came behind it, from a
+// client that did not wait for the answer, is kept until the session is there.
+func (l *loop) beginSetUp(slot int32, c *conn, request, behind []byte) {
 	r := refOf(slot, c)
 	own := append([]byte(nil), request...) // l.buf is used again at once
 	c.more = nil
+	if len(behind) > 0 {
+		c.more = &more{request: append([]byte(nil), behind...)}
+	}
 	c.state = stateSetUp
 	l.edge.sessions.Add(1)
 	began := time.Now()
@@ -68,13 +72,20 @@ func (e *Edge) setUp(ctx context.Context, request []byte) *reply {
 		e.log.Warn("a session could not be placed in the log", "err", err)
 		return &reply{out: appendClose(out, placeCode(err), ""), result: "unavailable"}
 	}
-	out = appendServerFrame(out, wire.Hello{
+	cursor := pl.gen.cursor(pl.start.After).String()
+	hello := wire.Hello{
 		Session: fmt.Sprintf("%016x", rand.Uint64()), Node: e.cfg.Node,
-		Cursor: pl.gen.cursor(pl.start.After).String(), Resumed: pl.start.Resumed,
+		Cursor: cursor, Resumed: pl.start.Resumed,
 		Ping: int(e.cfg.PingInterval.Seconds()), Expires: id.Expires.Unix(),
-	})
+	}
 	if pl.start.Gap != "" {
-		out = appendServerFrame(out, wire.Gap{Reason: pl.start.Gap, Cursor: pl.gen.cursor(pl.start.After).String()})
+		// The client's own, until it knows of the gap: who is cut off between the two
+		// frames is told again.
+		hello.Cursor = p.ask.Cursor
+	}
+	out = appendServerFrame(out, hello)
+	if pl.start.Gap != "" {
+		out = appendServerFrame(out, wire.Gap{Reason: pl.start.Gap, Cursor: cursor})
 	}
 	out = append(out, pl.frames...)
 	return &reply{
@@ -176,20 +187,21 @@ func window(g *generation, v *ring.View) session.Window {
 
 // placeAhead waits for the tail to reach a cursor that another edge gave. If the
 // log itself does not reach it, what it named is lost (a power failure before
-// the disk had it), and that is said.
+// the disk had it), and that is said. It is asked first, so that nobody can hold
+// a worker by a cursor that never was.
 func (e *Edge) placeAhead(ctx context.Context, g *generation, ask session.Ask, start session.Start) (session.Start, error) {
+	state, err := e.history.State(ctx)
+	if err != nil {
+		return start, err
+	}
+	if state.Life != g.life || state.Last < start.After {
+		view := g.ring.View()
+		return session.Start{Source: session.FromHead, After: view.HeadSeq(), Gap: wire.GapUnknown}, nil
+	}
 	wait, cancel := context.WithTimeout(ctx, e.cfg.TailPatience)
 	defer cancel()
 	if !e.awaitTail(wait, g, start.After) {
-		state, err := e.history.State(ctx)
-		if err != nil {
-			return start, err
-		}
-		if state.Life == g.life && state.Last >= start.After {
-			return start, errBehind
-		}
-		view := g.ring.View()
-		return session.Start{Source: session.FromHead, After: view.HeadSeq(), Gap: wire.GapUnknown}, nil
+		return start, errBehind
 	}
 	view := g.ring.View()
 	return session.Plan(ask, window(g, &view), e.cfg.ReplayLimit), nil

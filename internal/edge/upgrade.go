@@ -83,7 +83,7 @@ func (e *Edge) admit(host, origin string) error {
 		return busy("this edge is draining", 1)
 	case e.cfg.Threshold > 0 && e.Sessions() > e.cfg.Threshold:
 		return busy("this edge holds as many sessions as it may", 5)
-	case e.gen.Load() == nil:
+	case e.gen.Load() == nil || e.cfg.CaughtUp != nil && !e.cfg.CaughtUp():
 		return busy("this edge has not reached the log yet", 2)
 	}
 	return nil

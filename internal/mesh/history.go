@@ -31,14 +31,16 @@ func (m *Mesh) Page(ctx context.Context, req wire.PageRequest) (wire.Page, error
 		all = append(all, r.msgs...)
 	}
 	slices.SortFunc(all, func(a, b stored) int { return cmp.Compare(a.seq, b.seq) })
+	bytes := 0
 	for _, s := range all {
 		if s.seq > p.Through {
 			break
 		}
-		if len(p.Entries) == req.Limit {
+		if len(p.Entries) == req.Limit || req.MaxBytes > 0 && bytes >= req.MaxBytes {
 			p.Through = s.seq - 1
 			break
 		}
+		bytes += len(s.data)
 		if e, ok := m.entryOf(s, p.State.Life); ok {
 			p.Entries = append(p.Entries, e)
 		}
@@ -72,13 +74,38 @@ func (m *Mesh) run(ctx context.Context, a wire.Audience, after, upTo uint64, lim
 	r := run{msgs: msgs, through: upTo}
 	if i := slices.IndexFunc(msgs, func(s stored) bool { return s.seq > upTo }); i >= 0 {
 		r.msgs = msgs[:i]
-	} else if more {
-		if len(msgs) == 0 {
-			return run{}, unavailable(errors.New("the log sent an empty batch, but holds more"))
-		}
-		r.through = msgs[len(msgs)-1].seq
+		return r, nil
+	}
+	last := after
+	if len(msgs) > 0 {
+		last = msgs[len(msgs)-1].seq
+	}
+	if more {
+		r.through = last
+	} else if r.through, err = m.complete(ctx, subject, last, upTo); err != nil {
+		return run{}, err
+	}
+	if r.through == after {
+		return run{}, unavailable(errors.New("a replica of the log is behind, or sent an empty batch"))
 	}
 	return r, nil
+}
+
+// complete says how far, up to upTo, the log holds nothing for a subject after
+// last. A replica that is behind does not know that it is, so the leader is asked
+// when there are several.
+func (m *Mesh) complete(ctx context.Context, subject string, last, upTo uint64) (uint64, error) {
+	if last >= upTo || m.states.replicas.Load() == 1 {
+		return upTo, nil
+	}
+	next, err := m.next(ctx, subject, last+1)
+	if err != nil {
+		return 0, err
+	}
+	if next == 0 || next > upTo {
+		return upTo, nil
+	}
+	return next - 1, nil
 }
 
 // eachAudience asks for all of them at once; the reader bounds what is under way.
@@ -102,6 +129,7 @@ func eachAudience(ctx context.Context, audiences []wire.Audience, ask func(conte
 const (
 	firstStretch  = 4096
 	stretchGrowth = 4
+	stretchBytes  = 1 << 20 // of one batch, about
 )
 
 // Newest reads the newest entries of some audiences, newest first, that come
@@ -139,7 +167,7 @@ func (m *Mesh) stretch(ctx context.Context, audiences []wire.Audience, after, up
 	runs, err := eachAudience(ctx, audiences, func(ctx context.Context, a wire.Audience) (run, error) {
 		var newest []stored
 		for at := after; at < upTo; {
-			r, err := m.run(ctx, a, at, upTo, maxBatch, 0)
+			r, err := m.run(ctx, a, at, upTo, maxBatch, stretchBytes)
 			if err != nil {
 				return run{}, err
 			}

@@ -57,7 +57,9 @@ func Connect(ctx context.Context, cfg Config, log *slog.Logger) (*Mesh, error) {
 			m.Close()
 			return nil, err
 		}
-		js, err := jetstream.New(nc)
+		// Without a limit, acknowledgements that never come would fill what may be
+		// under way, and nothing could be published any more.
+		js, err := jetstream.New(nc, jetstream.WithPublishAsyncTimeout(ackTimeout))
 		if err != nil {
 			nc.Close()
 			m.Close()
@@ -72,6 +74,9 @@ func Connect(ctx context.Context, cfg Config, log *slog.Logger) (*Mesh, error) {
 	}
 	return m, nil
 }
+
+// ackTimeout is how long a message may wait for its acknowledgement.
+const ackTimeout = 10 * time.Second
 
 func (m *Mesh) dial(ctx context.Context, role string) (*nats.Conn, error) {
 	opts := []nats.Option{

@@ -39,14 +39,16 @@ func (m *Mesh) Publish(ctx context.Context, msgs []wire.Message) ([]wire.Receipt
 		case ack := <-f.Ok():
 			receipts[i].ID = wire.EventID{Position: wire.Position{Life: state.Life, Seq: ack.Sequence}}
 			receipts[i].Duplicate = ack.Duplicate
-			if ack.Sequence < state.Last && !ack.Duplicate {
+			if ack.Sequence <= state.Last && !ack.Duplicate {
 				// Sequences do not go back within one life of a stream.
 				m.states.forget()
 				if state, err = m.states.get(ctx, m, anyAge); err != nil {
 					return nil, err
 				}
 				receipts[i].ID.Life = state.Life
+				state.Last = 0 // it is of after these messages
 			}
+			m.states.reached(receipts[i].ID.Position)
 		case err := <-f.Err():
 			return nil, publishError(err)
 		case <-ctx.Done():

@@ -38,6 +38,18 @@ func TestPublishWithoutALog(t *testing.T) {
 	}
 }
 
+// TestDataDirIsOnes: a second server on the same directory would destroy the log.
+func TestDataDirIsOnes(t *testing.T) {
+	dir := t.TempDir()
+	first := server(t, dir, "")
+	_, err := mesh.StartServer(mesh.ServerConfig{DataDir: dir, Node: "other"}, quiet())
+	if err == nil || !strings.Contains(err.Error(), "in use by another process") {
+		t.Fatalf("got %v, want to be told that the directory is in use", err)
+	}
+	first.Stop()
+	server(t, dir, "")
+}
+
 func TestProvisionTwice(t *testing.T) {
 	m := connected(t)
 	publish(t, m, message(wire.Broadcast(), "kept"))

@@ -72,8 +72,9 @@ type stored struct {
 }
 
 // batch reads the next messages of one subject, from a sequence on: at most
-// limit, and about maxBytes. more says that the log held others at that time.
-// Only a batch that came to its end marker counts; anything else is an error.
+// limit, and about maxBytes. more says that the log held others at that time, as
+// far as the replica that answers has it. Only a batch that came whole, to its end
+// marker, counts; anything else is an error.
 func (r *reader) batch(ctx context.Context, subject string, from uint64, limit, maxBytes int) (msgs []stored, more bool, err error) {
 	select {
 	case r.slots <- struct{}{}:
@@ -106,9 +107,14 @@ func (r *reader) batch(ctx context.Context, subject string, from uint64, limit, 
 	if err := r.nc.PublishRequest(r.subject, reply, body); err != nil {
 		return nil, false, unavailable(err)
 	}
+	var last uint64 // sequence of the message before, which each names
 	for {
 		select {
 		case msg := <-ch:
+			before := lastHeader(msg, "Nats-Last-Sequence")
+			if before != "" && before != strconv.FormatUint(last, 10) {
+				return nil, false, unavailable(fmt.Errorf("a batch has lost messages: %s follows %d", before, last))
+			}
 			if lastHeader(msg, "Nats-Subject") == "" { // no stored message
 				more, err := endOfBatch(msg)
 				return msgs, more, err
@@ -117,7 +123,7 @@ func (r *reader) batch(ctx context.Context, subject string, from uint64, limit, 
 			if err != nil {
 				return nil, false, err
 			}
-			msgs = append(msgs, s)
+			msgs, last = append(msgs, s), s.seq
 		case <-ctx.Done():
 			return nil, false, fmt.Errorf("reading %s: %w", subject, unavailable(ctx.Err()))
 		}

@@ -8,13 +8,17 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"syscall"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 )
 
 // Server is the embedded nats-server.
-type Server struct{ ns *server.Server }
+type Server struct {
+	ns   *server.Server
+	lock *os.File // on the data directory; nats-server itself takes none
+}
 
 // ServerConfig is how the embedded server runs.
 type ServerConfig struct {
@@ -36,6 +40,31 @@ func StartServer(cfg ServerConfig, log *slog.Logger) (*Server, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("WS_DATA_DIR: %w", err)
 	}
+	lock, err := lockDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	ns, err := startServer(cfg, dir, log)
+	if err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	return &Server{ns, lock}, nil
+}
+
+// lockDir makes sure that no other process keeps a log in a directory: two would
+// destroy it. The system gives the lock back when the process ends, however.
+func lockDir(dir string) (*os.File, error) {
+	f, err := os.OpenFile(filepath.Join(dir, "vibemesh.lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("WS_DATA_DIR: %w", err)
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		return nil, errors.Join(fmt.Errorf("WS_DATA_DIR %s is in use by another process: stop it, or choose another directory: %w", dir, err), f.Close())
+	}
+	return f, nil
+}
+
+func startServer(cfg ServerConfig, dir string, log *slog.Logger) (*server.Server, error) {
 	opts := &server.Options{
 		ServerName: "vibemesh-" + cfg.Node, JetStream: true, StoreDir: dir,
 		SyncInterval: embeddedSync, NoSigs: true, NoLog: true, DontListen: cfg.Listen == "",
@@ -74,7 +103,7 @@ func StartServer(cfg ServerConfig, log *slog.Logger) (*Server, error) {
 		ns.Shutdown()
 		return nil, errors.New("the embedded nats-server did not start within 15 s; is WS_DATA_DIR in use by another one?")
 	}
-	return &Server{ns}, nil
+	return ns, nil
 }
 
 // URL is where other programs reach the server; empty if it does not listen.
@@ -89,6 +118,7 @@ func (s *Server) URL() string {
 func (s *Server) Stop() {
 	s.ns.Shutdown()
 	s.ns.WaitForShutdown()
+	_ = s.lock.Close() //nolint:errcheck // nothing was written to it
 }
 
 // natsLog lets the embedded server speak through slog. Its notices are of no

@@ -2,9 +2,11 @@ package mesh
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -21,6 +23,8 @@ type states struct {
 	state wire.LogState
 	asked time.Time // when the request that brought it was sent
 	busy  chan struct{}
+
+	replicas atomic.Int32 // of the log; 0 until known
 }
 
 // State is what the log says about itself now.
@@ -62,6 +66,16 @@ func (s *states) get(ctx context.Context, m *Mesh, since time.Time) (wire.LogSta
 	}
 }
 
+// reached notes that a life of the log has come as far as a position, so that a
+// publisher notices when sequences begin anew.
+func (s *states) reached(pos wire.Position) {
+	s.mu.Lock()
+	if s.state.Life == pos.Life {
+		s.state.Last = max(s.state.Last, pos.Seq)
+	}
+	s.mu.Unlock()
+}
+
 func (s *states) forget() {
 	s.mu.Lock()
 	s.asked = time.Time{}
@@ -78,5 +92,39 @@ func (m *Mesh) readState(ctx context.Context) (wire.LogState, error) {
 	if err != nil {
 		return wire.LogState{}, unavailable(err)
 	}
-	return stateOf(s.CachedInfo()), nil
+	info := s.CachedInfo()
+	m.states.replicas.Store(int32(info.Config.Replicas))
+	return stateOf(info), nil
+}
+
+// next is the sequence of the oldest message for some subjects, from a sequence
+// on; 0 when there is none. The leader of the log answers, which knows all of it.
+func (m *Mesh) next(ctx context.Context, subjects string, from uint64) (uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	body, err := json.Marshal(map[string]any{"seq": max(from, 1), "next_by_subj": subjects})
+	if err != nil {
+		return 0, err
+	}
+	msg, err := m.read.nc.RequestWithContext(ctx, "$JS.API.STREAM.MSG.GET."+m.StreamName(), body)
+	if err != nil {
+		return 0, unavailable(err)
+	}
+	var answer struct {
+		Error   *jetstream.APIError `json:"error"`
+		Message struct {
+			Seq uint64 `json:"seq"`
+		} `json:"message"`
+	}
+	if err := json.Unmarshal(msg.Data, &answer); err != nil {
+		return 0, fmt.Errorf("the log's answer: %w", err)
+	}
+	switch {
+	case answer.Error == nil:
+		return answer.Message.Seq, nil
+	case answer.Error.ErrorCode == jetstream.JSErrCodeMessageNotFound:
+		return 0, nil
+	default:
+		return 0, unavailable(answer.Error)
+	}
 }

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"time"
 	"unsafe"
@@ -21,6 +22,7 @@ type Event struct {
 	ID       uint64 // as given to Add
 	Readable bool   // bytes, end of stream or an error wait to be read
 	Writable bool
+	Ended    bool // the peer has ended its side: no other event will say so
 }
 
 // Poller waits for many descriptors. All methods but Wake belong to the
@@ -32,6 +34,9 @@ type Poller struct {
 	events [256]Event
 
 	woken atomic.Bool // a wake is under way that the loop has not yet seen
+
+	wakeMu sync.Mutex // a wake that comes late must not write to another's descriptor
+	closed bool
 }
 
 // wakeID is reserved: the event of the wake descriptor.
@@ -56,6 +61,9 @@ func NewPoller() (*Poller, error) {
 
 // Close closes the poller; descriptors added to it stay open.
 func (p *Poller) Close() error {
+	p.wakeMu.Lock()
+	defer p.wakeMu.Unlock()
+	p.closed = true
 	return errors.Join(unix.Close(p.wakeFD), unix.Close(p.epfd))
 }
 
@@ -122,6 +130,7 @@ func (p *Poller) Wait(timeout time.Duration) (events []Event, woken bool, err er
 			ID:       id,
 			Readable: ev.Events&(unix.EPOLLIN|unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0,
 			Writable: ev.Events&unix.EPOLLOUT != 0,
+			Ended:    ev.Events&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0,
 		})
 	}
 	if woken {
@@ -133,15 +142,21 @@ func (p *Poller) Wait(timeout time.Duration) (events []Event, woken bool, err er
 	return events, woken, nil
 }
 
-// Wake makes Wait return; any goroutine may call it. Wakes that come before the
-// loop has seen the last one are the same wake and cost one atomic load.
+// Wake makes Wait return; any goroutine may call it, also after Close. Wakes that
+// come before the loop has seen the last one are the same wake and cost one atomic
+// load.
 func (p *Poller) Wake() {
 	if p.woken.Load() || p.woken.Swap(true) {
 		return
 	}
+	p.wakeMu.Lock()
+	defer p.wakeMu.Unlock()
+	if p.closed {
+		return
+	}
 	var one [8]byte
 	binary.NativeEndian.PutUint64(one[:], 1)
-	// It can only fail when the loop has closed the poller.
+	// It cannot fail: the counter would have to overflow.
 	_, _ = unix.Write(p.wakeFD, one[:]) //nolint:errcheck // see above
 }
 

@@ -201,6 +201,23 @@ func Conn(fd int) (net.Conn, error) {
 	return net.FileConn(file)
 }
 
+// Take is the inverse of Conn: a socket of its own for what the runtime's conn is
+// connected to. conn must then be closed.
+func Take(conn net.Conn) (int, error) {
+	sc, ok := conn.(syscall.Conn)
+	if !ok {
+		return -1, fmt.Errorf("a %T has no socket", conn)
+	}
+	raw, err := sc.SyscallConn()
+	if err != nil {
+		return -1, err
+	}
+	fd := -1
+	var dupErr error
+	err = raw.Control(func(of uintptr) { fd, dupErr = unix.FcntlInt(of, unix.F_DUPFD_CLOEXEC, 0) })
+	return fd, errors.Join(err, dupErr)
+}
+
 // OpenSpare opens a file to be closed when no other may be opened, so that a
 // connection can still be accepted and refused.
 func OpenSpare() (int, error) {

@@ -15,6 +15,7 @@ package ring
 
 import (
 	"hash/maphash"
+	"slices"
 	"sync/atomic"
 	"time"
 )
@@ -37,7 +38,7 @@ type Key struct {
 // Entry is what is appended.
 type Entry struct {
 	Seq   uint64
-	Time  time.Time
+	Time  time.Time // zero for one that is skipped: that of the entry before it
 	Kind  uint8
 	ID    string
 	Frame []byte // copied into the ring
@@ -79,8 +80,9 @@ type Ring struct {
 	buckets []atomic.Uint64            // bucket 0 is KindAll's alone
 
 	// Owned by the appender.
-	fillMeta, fillBytes int // used of the newest segment
-	size                int // bytes of all segments
+	fillMeta, fillBytes int   // used of the newest segment
+	size                int   // bytes of all segments
+	last                int64 // time of the newest entry that has one
 }
 
 // New makes a ring that holds about capBytes, and nothing before sequence seq.
@@ -137,8 +139,11 @@ func (r *Ring) Append(e Entry) {
 		seg = r.grow(segs, need)
 	}
 	pos := seg.first + uint64(r.fillMeta)
+	if !e.Time.IsZero() { // an entry that is skipped comes without
+		r.last = e.Time.UnixNano()
+	}
 	m := meta{
-		seq: e.Seq, time: e.Time.UnixNano(), kind: e.Kind,
+		seq: e.Seq, time: r.last, kind: e.Kind,
 		off: uint32(r.fillBytes), id: uint16(len(e.ID)), frame: uint32(len(e.Frame)),
 	}
 	var bucket *atomic.Uint64
@@ -162,12 +167,13 @@ func (r *Ring) Append(e Entry) {
 // grow seals the newest segment, adds one and evicts the oldest ones.
 func (r *Ring) grow(segs []*segment, need int) *segment {
 	last := segs[len(segs)-1]
-	// Cut what was not used, so that first+len names the last entry. The old
-	// struct stays as it is for readers that hold it.
+	// Copied without what was not used, so that first+len names the last entry and
+	// size is what is held. The old struct stays as it is for readers that hold it.
 	sealed := &segment{
 		first: last.first, baseSeq: last.baseSeq,
-		metas: last.metas[:r.fillMeta], bytes: last.bytes,
+		metas: slices.Clone(last.metas[:r.fillMeta]), bytes: last.bytes,
 	}
+	r.size -= last.size() - sealed.size()
 	baseSeq := last.baseSeq
 	if r.fillMeta > 0 {
 		baseSeq = last.metas[r.fillMeta-1].seq
@@ -177,7 +183,7 @@ func (r *Ring) grow(segs []*segment, need int) *segment {
 	next = append(append(next, segs[:len(segs)-1]...), sealed, seg)
 	if r.fillMeta == 0 { // the entry was too big for an empty segment
 		next = append(next[:len(next)-2], seg)
-		r.size -= last.size()
+		r.size -= sealed.size()
 	}
 	r.size += seg.size()
 	for r.size > r.capBytes && len(next) > 2 {

@@ -219,7 +219,7 @@ func (v *View) Newest(keys []Key, after uint64, n int) (pos uint64, count int, o
 type Stats struct {
 	Bytes   int       // held
 	Entries uint64    // held
-	Oldest  time.Time // when the oldest entry was stored; zero when there is none
+	Oldest  time.Time // when the oldest entry was stored; zero when none is known
 }
 
 // Stats describes the ring as the view has it.
@@ -229,7 +229,9 @@ func (v *View) Stats() Stats {
 		s.Bytes += seg.size()
 	}
 	if s.Entries > 0 {
-		s.Oldest = time.Unix(0, v.At(v.Floor()+1).Nanos)
+		if nanos := v.At(v.Floor() + 1).Nanos; nanos != 0 {
+			s.Oldest = time.Unix(0, nanos)
+		}
 	}
 	return s
 }

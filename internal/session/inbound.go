@@ -97,10 +97,15 @@ func parseHeader(data []byte) (h header, ok bool, err error) {
 // Inbound assembles what a client sends into messages. The zero value is ready.
 // What it keeps is bounded: one frame and one message, each of 64 KiB at most.
 type Inbound struct {
-	rest    []byte // the beginning of a frame whose end has not come
-	message []byte // the fragments so far of a message
-	op      Op     // of that message; 0 when none is under way
+	rest      []byte // the beginning of a frame whose end has not come
+	message   []byte // the fragments so far of a message
+	fragments uint16 // how many they are
+	op        Op     // of that message; 0 when none is under way
 }
+
+// maxFragments is how many fragments a message may have. Their bytes are bounded
+// anyway, but empty ones could come for ever, and are no message that is counted.
+const maxFragments = 4096
 
 // Idle reports that nothing is half read, so the state may be thrown away.
 func (in *Inbound) Idle() bool { return len(in.rest) == 0 && in.op == 0 }
@@ -198,6 +203,9 @@ func (in *Inbound) frame(h header, payload []byte, handle func(op Op, payload []
 	if len(in.message)+len(payload) > wire.MaxClientFrame {
 		return &ProtocolError{wire.CloseTooBig, "message is larger than 64 KiB"}
 	}
+	if in.fragments++; in.fragments > maxFragments {
+		return &ProtocolError{wire.CloseRateLimited, "message has more than 4096 fragments"}
+	}
 	if in.op == 0 {
 		in.op = h.op
 	}
@@ -206,7 +214,7 @@ func (in *Inbound) frame(h header, payload []byte, handle func(op Op, payload []
 		return nil
 	}
 	op, message := in.op, in.message
-	in.op, in.message = 0, nil
+	in.op, in.message, in.fragments = 0, nil, 0
 	return deliver(op, message, handle)
 }
 

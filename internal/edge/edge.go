@@ -116,6 +116,7 @@ type Edge struct {
 	gen      atomic.Pointer[generation]
 	sessions atomic.Int64 // of all loops, those being set up included
 	draining atomic.Bool
+	muted    atomic.Int32 // loops that no longer accept, because of a drain
 	nextLoop atomic.Uint32
 
 	// Owned by the tail.

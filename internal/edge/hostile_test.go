@@ -47,6 +47,7 @@ func TestRefusals(t *testing.T) {
 		{name: "sign-in out of reach", query: "token=down", status: 101, code: wire.CloseUnavailable},
 		{name: "bad replay", query: "token=a&replay=x", status: 101, code: wire.CloseBadRequest},
 		{name: "bad topics", query: "token=a&topics=a,,b", status: 101, code: wire.CloseBadRequest},
+		{name: "topics not UTF-8", query: "token=a&topics=%ff", status: 101, code: wire.CloseBadRequest},
 		{name: "too many topics", query: "token=a&topics=" + manyTopics(65), status: 101, code: wire.CloseBadRequest},
 		{name: "bad query", query: "token=%zz", status: 101, code: wire.CloseBadRequest},
 		{name: "foreign origin", query: "token=a", header: "Origin: https://evil.example\r\n", status: 403},
@@ -370,5 +371,9 @@ func TestDrain(t *testing.T) {
 	<-done
 	if n := m.edge.Sessions(); n != 0 {
 		t.Errorf("%d sessions after the drain", n)
+	}
+	if c, err := net.Dial("tcp", m.addr); err == nil {
+		c.Close()
+		t.Error("who comes after the drain waits for nobody, want to be refused")
 	}
 }

@@ -149,7 +149,7 @@ func (l *loop) cursorOf(c *conn) string {
 }
 
 func (l *loop) subscribe(r ref, c *conn, name string) {
-	if c.more != nil && len(c.more.topics) >= wire.MaxTopics {
+	if c.more != nil && len(c.more.topics) >= wire.MaxTopics && !c.more.holds(name) {
 		l.answer(r, c, wire.Error{Code: wire.FrameErrTooManyTopics, Message: "a session holds at most 64 topics"})
 		return
 	}

@@ -67,6 +67,10 @@ type membership struct {
 	at    int // index in topic.members
 }
 
+func (m *more) holds(name string) bool {
+	return slices.ContainsFunc(m.topics, func(ms membership) bool { return ms.topic.name == name })
+}
+
 func (d *deliverer) addTopic(t *topic, pos uint64) {
 	if t.sweep.add(pos) {
 		d.bulk = append(d.bulk, t)
@@ -99,7 +103,7 @@ func (d *deliverer) topicSlice() {
 // join makes a session a member of a topic, from routed on.
 func (d *deliverer) join(slot int32, c *conn, name string) {
 	m := c.needMore()
-	if slices.ContainsFunc(m.topics, func(ms membership) bool { return ms.topic.name == name }) {
+	if m.holds(name) {
 		return
 	}
 	t := d.topics[name]

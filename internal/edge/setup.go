@@ -48,7 +48,7 @@ func (l *loop) beginSetUp(slot int32, c *conn, request, behind []byte) {
 	if !queued {
 		c.state = stateHeader // as refuse expects
 		l.edge.sessions.Add(-1)
-		l.refuse(slot, c, busyAnswer[len("HTTP/1.1 "):len("HTTP/1.1 503 Service Unavailable")]+"\r\nRetry-After: 2", "overload")
+		l.refuse(slot, c, "503 Service Unavailable\r\nRetry-After: 2", "overload")
 	}
 }
 

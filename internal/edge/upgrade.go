@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/gobwas/ws"
 	"github.com/socialvibes/vibemesh/internal/session"
@@ -136,8 +137,8 @@ func parseQuery(query string) params {
 	if v := values.Get("topics"); v != "" {
 		seen := map[string]bool{}
 		for topic := range strings.SplitSeq(v, ",") {
-			if _, err := wire.EncodeID(topic); err != nil {
-				p.wrong = "topics: each has 1 to 128 bytes"
+			if _, err := wire.EncodeID(topic); err != nil || !utf8.ValidString(topic) {
+				p.wrong = "topics: each has 1 to 128 bytes of UTF-8"
 				break
 			}
 			if !seen[topic] {

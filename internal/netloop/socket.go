@@ -65,8 +65,13 @@ func Listen(ctx context.Context, addr string, deadPeer time.Duration) (*Listener
 	return &Listener{FD: fd, Addr: at, file: file}, nil
 }
 
-// Close stops listening.
-func (l *Listener) Close() error { return l.file.Close() }
+// Close stops listening. Closing it again does nothing.
+func (l *Listener) Close() error {
+	if err := l.file.Close(); !errors.Is(err, os.ErrClosed) {
+		return err
+	}
+	return nil
+}
 
 // Accept takes the next connection of a listener, non-blocking.
 func Accept(listenFD int) (int, error) {

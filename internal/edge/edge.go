@@ -76,6 +76,9 @@ func (c Config) withDefaults() Config {
 // Authenticator verifies a token.
 type Authenticator interface {
 	Verify(ctx context.Context, token string) (auth.Identity, error)
+	// Lookup finds a token that was verified before and counts still. It is called
+	// by the loops: it must not block.
+	Lookup(token string) (auth.Identity, bool)
 }
 
 // History reads the log beyond the ring. Errors that may pass wrap

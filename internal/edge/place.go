@@ -16,7 +16,7 @@ var errMoved = fmt.Errorf("%w: the ring has moved on", errBehind)
 // placeBehind finds the start of a session that has missed something, so that no
 // more than start.Newest events follow it. The newest are in the ring; the
 // stream is asked only for what is older.
-func (e *Edge) placeBehind(ctx context.Context, pl *placement, view *ring.View, aud audience) error {
+func (e *Edge) placeBehind(ctx context.Context, h History, pl *placement, view *ring.View, aud audience) error {
 	pos, ok := view.Find(max(pl.start.After, view.FloorSeq()))
 	if !ok {
 		return errMoved
@@ -33,9 +33,9 @@ func (e *Edge) placeBehind(ctx context.Context, pl *placement, view *ring.View, 
 		}
 		pl.limitTo(view.SeqAt(from))
 	case pl.start.Source == session.FromStream:
-		return e.placeFromStream(ctx, pl, view.FloorSeq(), limit-count, aud)
+		return e.placeFromStream(ctx, h, pl, view.FloorSeq(), limit-count, aud)
 	case !pl.start.Resumed && count < limit:
-		return e.placeNewest(ctx, pl, view.FloorSeq(), limit-count, aud)
+		return e.placeNewest(ctx, h, pl, view.FloorSeq(), limit-count, aud)
 	case !pl.start.Resumed:
 		pl.limitTo(view.SeqAt(from))
 	}
@@ -53,12 +53,15 @@ func (pl *placement) limitTo(seq uint64) {
 // placeFromStream reads what lies between the client's cursor and the ring, if
 // it is no more than room events; otherwise the start moves to the newest of
 // them.
-func (e *Edge) placeFromStream(ctx context.Context, pl *placement, floor uint64, room int, aud audience) error {
+func (e *Edge) placeFromStream(ctx context.Context, h History, pl *placement, floor uint64, room int, aud audience) error {
 	if e.cfg.NoHistory {
 		pl.start.After, pl.through, pl.start.Gap = floor, floor, wire.GapRetention
 		return nil
 	}
-	page, err := e.history.Page(ctx, wire.PageRequest{
+	if h == nil {
+		return errNeedsLog
+	}
+	page, err := h.Page(ctx, wire.PageRequest{
 		Audiences: aud.list, After: pl.start.After, UpTo: floor,
 		Limit: min(room+1, pageEvents), MaxBytes: pageBytes,
 	})
@@ -75,7 +78,7 @@ func (e *Edge) placeFromStream(ctx context.Context, pl *placement, floor uint64,
 	}
 	// More than a page, or than the limit: find the newest that fit. The entries
 	// themselves are read as the socket takes them.
-	newest, err := e.history.Newest(ctx, aud.list, pl.before(floor), room+1)
+	newest, err := h.Newest(ctx, aud.list, pl.before(floor), room+1)
 	if err != nil {
 		return err
 	}
@@ -91,11 +94,14 @@ func (e *Edge) placeFromStream(ctx context.Context, pl *placement, floor uint64,
 
 // placeNewest moves the start back before the ring, for a client that asked for
 // its newest events without a cursor.
-func (e *Edge) placeNewest(ctx context.Context, pl *placement, floor uint64, room int, aud audience) error {
+func (e *Edge) placeNewest(ctx context.Context, h History, pl *placement, floor uint64, room int, aud audience) error {
 	if e.cfg.NoHistory {
 		return nil
 	}
-	newest, err := e.history.Newest(ctx, aud.list, pl.before(floor), room)
+	if h == nil {
+		return errNeedsLog
+	}
+	newest, err := h.Newest(ctx, aud.list, pl.before(floor), room)
 	if err != nil {
 		return err
 	}

@@ -26,53 +26,93 @@ type reply struct {
 	after    uint64 // out ends at this sequence of the log
 }
 
-// beginSetUp hands a complete request to the pool. What came behind it, from a
-// client that did not wait for the answer, is kept until the session is there.
+// beginSetUp answers a complete request: at once if nothing that it takes can
+// block (the token was verified before, and the ring holds what was missed),
+// otherwise by the pool. At once spares a handshake the way to another goroutine
+// and back, about 15 µs of CPU. What came behind the request, from a client that
+// did not wait for the answer, is kept until the session is there.
 func (l *loop) beginSetUp(slot int32, c *conn, request, behind []byte) {
-	r := refOf(slot, c)
-	own := append([]byte(nil), request...) // l.buf is used again at once
+	e, r, began := l.edge, refOf(slot, c), time.Now()
 	c.more = nil
 	if len(behind) > 0 {
 		c.more = &more{request: append([]byte(nil), behind...)}
 	}
 	c.state = stateSetUp
-	l.edge.sessions.Add(1)
-	began := time.Now()
-	queued := l.edge.work.try(func(ctx context.Context) {
-		ctx, cancel := context.WithDeadline(ctx, began.Add(l.edge.cfg.SetupTimeout))
+	e.sessions.Add(1)
+	up, rep := e.open(request)
+	if rep == nil {
+		rep = e.setUpAtOnce(up)
+	}
+	if rep != nil {
+		e.metrics.setupSeconds.Observe(time.Since(began).Seconds())
+		l.ready(r, rep)
+		return
+	}
+	queued := e.work.try(func(ctx context.Context) {
+		ctx, cancel := context.WithDeadline(ctx, began.Add(e.cfg.SetupTimeout))
 		defer cancel()
-		rep := l.edge.setUp(ctx, own)
-		l.edge.metrics.setupSeconds.Observe(time.Since(began).Seconds())
+		rep := e.setUp(ctx, up)
+		e.metrics.setupSeconds.Observe(time.Since(began).Seconds())
 		l.post(message{kind: msgReady, to: r, reply: rep})
 	})
 	if !queued {
 		c.state = stateHeader // as refuse expects
-		l.edge.sessions.Add(-1)
+		e.sessions.Add(-1)
 		l.refuse(slot, c, "503 Service Unavailable\r\nRetry-After: 2", "overload")
 	}
 }
 
-// setUp signs a client in and decides where it is continued: parse, authenticate,
-// place, greet.
-func (e *Edge) setUp(ctx context.Context, request []byte) *reply {
-	out, p, err := e.upgrade(request)
-	if err != nil {
-		return &reply{out: out, result: refusalResult(err)}
+// opening is an upgrade that was accepted.
+type opening struct {
+	answer []byte // to the request; nothing may be sent before it
+	params params
+}
+
+// open parses a request: it is an upgrade, or there is a reply that refuses it.
+func (e *Edge) open(request []byte) (opening, *reply) {
+	answer, p, err := e.upgrade(request)
+	switch {
+	case err != nil:
+		return opening{}, &reply{out: answer, result: refusalResult(err)}
+	case p.wrong != "":
+		return opening{}, &reply{out: appendClose(answer, wire.CloseBadRequest, p.wrong), result: "bad_request"}
 	}
-	if p.wrong != "" {
-		return &reply{out: appendClose(out, wire.CloseBadRequest, p.wrong), result: "bad_request"}
-	}
-	id, err := e.auth.Verify(ctx, p.token)
+	return opening{answer, p}, nil
+}
+
+// setUp signs a client in and decides where it is continued: authenticate, place,
+// greet.
+func (e *Edge) setUp(ctx context.Context, up opening) *reply {
+	id, err := e.auth.Verify(ctx, up.params.token)
 	if err != nil {
 		code, result := closeForAuth(err)
-		return &reply{out: appendClose(out, code, authReason(err)), result: result}
+		return &reply{out: appendClose(up.answer, code, authReason(err)), result: result}
 	}
-	pl, err := e.place(ctx, id.UID, p)
+	pl, err := e.place(ctx, e.history, id.UID, up.params)
 	if err != nil {
 		e.log.Warn("a session could not be placed in the log", "err", err)
-		return &reply{out: appendClose(out, placeCode(err), ""), result: "unavailable"}
+		return &reply{out: appendClose(up.answer, placeCode(err), ""), result: "unavailable"}
 	}
-	cursor := pl.gen.cursor(pl.start.After).String()
+	return e.greet(up, id, pl)
+}
+
+// setUpAtOnce is setUp without waiting for anything; nil if that cannot be.
+func (e *Edge) setUpAtOnce(up opening) *reply {
+	id, ok := e.auth.Lookup(up.params.token)
+	if !ok {
+		return nil
+	}
+	pl, err := e.place(context.Background(), nil, id.UID, up.params)
+	if err != nil {
+		return nil
+	}
+	return e.greet(up, id, pl)
+}
+
+// greet makes the first frames of a session: hello, a gap if there is one, and
+// what was read of the stream already.
+func (e *Edge) greet(up opening, id auth.Identity, pl placement) *reply {
+	out, cursor := up.answer, pl.gen.cursor(pl.start.After).String()
 	hello := wire.Hello{
 		Session: fmt.Sprintf("%016x", rand.Uint64()), Node: e.cfg.Node,
 		Cursor: cursor, Resumed: pl.start.Resumed,
@@ -81,15 +121,15 @@ func (e *Edge) setUp(ctx context.Context, request []byte) *reply {
 	if pl.start.Gap != "" {
 		// The client's own, until it knows of the gap: who is cut off between the two
 		// frames is told again.
-		hello.Cursor = p.ask.Cursor
+		hello.Cursor = up.params.ask.Cursor
 	}
 	out = appendServerFrame(out, hello)
 	if pl.start.Gap != "" {
 		out = appendServerFrame(out, wire.Gap{Reason: pl.start.Gap, Cursor: cursor})
 	}
-	out = append(out, pl.frames...)
 	return &reply{
-		out: out, ok: true, result: "ok", gen: pl.gen, identity: id, topics: p.topics, after: pl.through,
+		out: append(out, pl.frames...), ok: true, result: "ok",
+		gen: pl.gen, identity: id, topics: up.params.topics, after: pl.through,
 	}
 }
 
@@ -145,11 +185,15 @@ type placement struct {
 // it, which takes a ring far too small for the traffic.
 const placeAttempts = 10
 
-// place decides where a session is continued.
-func (e *Edge) place(ctx context.Context, uid string, p params) (pl placement, err error) {
+// errNeedsLog: a session cannot be placed by the ring alone.
+var errNeedsLog = errors.New("the log has to be asked")
+
+// place decides where a session is continued. Without a history it does not wait:
+// it fails with errNeedsLog where it would have to.
+func (e *Edge) place(ctx context.Context, h History, uid string, p params) (pl placement, err error) {
 	began := time.Now()
 	for range placeAttempts {
-		if pl, err = e.placeOnce(ctx, uid, p); !errors.Is(err, errMoved) {
+		if pl, err = e.placeOnce(ctx, h, uid, p); !errors.Is(err, errMoved) {
 			break
 		}
 	}
@@ -161,20 +205,20 @@ func (e *Edge) place(ctx context.Context, uid string, p params) (pl placement, e
 
 // placeOnce makes a plan on the ring; only what the ring does not hold is asked
 // of the stream.
-func (e *Edge) placeOnce(ctx context.Context, uid string, p params) (placement, error) {
+func (e *Edge) placeOnce(ctx context.Context, h History, uid string, p params) (placement, error) {
 	g := e.gen.Load()
 	view := g.ring.View()
 	start := session.Plan(p.ask, window(g, &view), e.cfg.ReplayLimit)
 	if start.Source == session.FromAhead {
 		var err error
-		if start, err = e.placeAhead(ctx, g, p.ask, start); err != nil {
+		if start, err = e.placeAhead(ctx, h, g, p.ask, start); err != nil {
 			return placement{}, err
 		}
 		view = g.ring.View()
 	}
 	pl := placement{gen: g, start: start, through: start.After}
 	if start.Newest > 0 && start.Source != session.FromHead {
-		if err := e.placeBehind(ctx, &pl, &view, e.audience(g, uid, p.topics)); err != nil {
+		if err := e.placeBehind(ctx, h, &pl, &view, e.audience(g, uid, p.topics)); err != nil {
 			return placement{}, err
 		}
 	}
@@ -189,8 +233,11 @@ func window(g *generation, v *ring.View) session.Window {
 // log itself does not reach it, what it named is lost (a power failure before
 // the disk had it), and that is said. It is asked first, so that nobody can hold
 // a worker by a cursor that never was.
-func (e *Edge) placeAhead(ctx context.Context, g *generation, ask session.Ask, start session.Start) (session.Start, error) {
-	state, err := e.history.State(ctx)
+func (e *Edge) placeAhead(ctx context.Context, h History, g *generation, ask session.Ask, start session.Start) (session.Start, error) {
+	if h == nil {
+		return start, errNeedsLog
+	}
+	state, err := h.State(ctx)
 	if err != nil {
 		return start, err
 	}

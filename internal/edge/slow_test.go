@@ -71,16 +71,20 @@ func TestHistoryFails(t *testing.T) {
 	for i := range n {
 		m.publish(wire.Broadcast(), big(i))
 	}
-	for failed := false; !failed; time.Sleep(time.Millisecond) {
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for i := range n {
+			p.wants(big(i))
+		}
+	})
+	for failed := false; !failed && m.ctx().Err() == nil; time.Sleep(time.Millisecond) {
 		m.log.mu.Lock()
 		if failed = m.log.pages > 0; failed {
 			m.log.fail = nil
 		}
 		m.log.mu.Unlock()
 	}
-	for i := range n {
-		p.wants(big(i))
-	}
+	wg.Wait()
 	p.quiet()
 }
 
@@ -136,7 +140,7 @@ func TestEverySessionGetsItsOwn(t *testing.T) {
 		if i%200 == 0 {
 			// Let the clients connect in between, without a clock: until both edges
 			// have somebody.
-			for meshes[0].edge.Sessions() == 0 && meshes[1].edge.Sessions() == 0 {
+			for meshes[0].edge.Sessions() == 0 && meshes[1].edge.Sessions() == 0 && !t.Failed() {
 				time.Sleep(time.Millisecond)
 			}
 		}

@@ -74,6 +74,9 @@ func (w *worker) consume(i int, b []byte, now int64) (rest []byte, fault string)
 			return nil, "upgrade with a wrong Sec-WebSocket-Accept"
 		}
 		s.state, b = sockGreeting, body
+		if !w.introduce(s) {
+			return nil, "cannot send the connect command"
+		}
 	}
 	for {
 		op, payload, n := nextFrame(b)
@@ -86,11 +89,11 @@ func (w *worker) consume(i int, b []byte, now int64) (rest []byte, fault string)
 		b = b[n:]
 		switch op {
 		case opText:
-			if fault := w.text(i, payload, now); fault != "" {
+			if fault := w.messages(i, payload, now); fault != "" {
 				return nil, fault
 			}
 		case opPing:
-			pong := appendPong(nil, payload)
+			pong := appendMasked(nil, opPong, payload)
 			if n, _ := unix.Write(int(s.fd), pong); n != len(pong) {
 				return nil, "cannot answer a ping"
 			}
@@ -107,14 +110,14 @@ func (w *worker) consume(i int, b []byte, now int64) (rest []byte, fault string)
 	}
 }
 
-// text handles one frame of the protocol.
+// text handles one message of the protocol.
 func (w *worker) text(i int, frame []byte, now int64) (fault string) {
 	s := &w.socks[i]
 	if w.conf.Resume {
 		w.keepCursor(s, frame)
 	}
 	if s.state == sockGreeting {
-		if !bytes.HasPrefix(frame, []byte(`{"type":"hello"`)) {
+		if !bytes.HasPrefix(frame, w.speak.hello) {
 			return "the first frame is not hello"
 		}
 		s.state = sockLive

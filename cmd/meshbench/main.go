@@ -52,6 +52,27 @@
 // notice; --write syscall is syscall.Write, as ordinary Go code does it. The floor does not
 // coalesce a burst; a server that does can do better than it there.
 //
+// # Compare
+//
+// meshbench compare measures the floor, an edge with one loop that it starts
+// beside a NATS server in a process of its own, the floor by syscall.Write, and
+// the servers of the nested module peers, with the same client and the same plan.
+// They start and connect one after the other. Then all hold their sockets, and
+// have their turns with broadcasts round by round, so that a machine that is
+// slower for a while is slower for all; of a server's rounds the one in the middle
+// counts. The servers share one CPU, on which only one has work at a time, but for
+// pings. The peers are libraries, not products:
+//
+//   - nbio's upgrader in non-blocking mode, without keepalive, and a loop that
+//     writes finished frames. It signs nobody in, and has no subscriptions.
+//   - centrifuge's node with its memory broker and its own WebSocket handler. The
+//     client speaks its JSON protocol: a connect command after the upgrade, whose
+//     answer ends the handshake, and publications, of which a frame may hold many.
+//     Every client has one channel, subscribed by the server. No token is read.
+//
+// Write calls are the kernel's count of the process (syscw in /proc/<pid>/io): the
+// few that are no deliveries, such as those to NATS, are among them.
+//
 // Load goes to loopback addresses only.
 package main
 
@@ -67,6 +88,7 @@ import (
 
 type cli struct {
 	Run          runCmd          `cmd:"" help:"Measure an edge, and with --floor the bare floor beside it."`
+	Compare      compareCmd      `cmd:"" help:"Measure an edge, the bare floor, nbio and centrifuge one after the other."`
 	CompareFloor compareFloorCmd `cmd:"" help:"Measure only the floor, in both ways of writing."`
 	Floor        floorCmd        `cmd:"" help:"Be the bare floor, a server in its own process."`
 	Worker       workerCmd       `cmd:"" hidden:"" help:"Be one client process of a run; commands on stdin."`

@@ -45,6 +45,7 @@ type phase struct {
 	Seconds    float64 `json:"seconds"`
 	CPUSeconds float64 `json:"cpu_seconds,omitempty"` // of the server; 0 without its process id
 	PerCPU     float64 `json:"per_cpu_second,omitempty"`
+	Writes     int64   `json:"write_calls,omitempty"` // write(2) and the like, of the whole server; 0: unknown
 	P50MS      float64 `json:"p50_ms"`
 	P99MS      float64 `json:"p99_ms"`
 	MaxMS      float64 `json:"max_ms"`
@@ -70,6 +71,7 @@ type bench struct {
 	plan
 	name     string
 	addr     string // of its sockets
+	speak    string // of dialects
 	pid      int    // 0: unknown, and nothing is said of CPU and memory
 	pub      publisher
 	users    int     // user messages to publish
@@ -86,18 +88,53 @@ type bench struct {
 
 // run does the whole plan. What it measured up to an error is returned with it.
 func (b *bench) run(ctx context.Context) (measure, error) {
+	err := b.open(ctx)
+	if err == nil {
+		err = b.phases(ctx)
+	}
+	return b.finish(ctx, err)
+}
+
+// open connects all sockets, and measures that and their memory.
+func (b *bench) open(ctx context.Context) (err error) {
 	b.clock = newClock()
 	b.name6 = fmt.Sprintf("%0*s", runLen, strconv.FormatUint(rand.Uint64N(1<<31), 36))
 	b.out = measure{Name: b.name, Sockets: b.Sockets}
-	var err error
-	b.fleet, err = startFleet(ctx, command{
-		Run: b.name6, Addr: b.addr, Host: b.addr, Count: b.Sockets, Resume: b.resume > 0,
-	}, b.note)
-	if err != nil {
+	if b.fleet, err = startFleet(ctx, command{
+		Run: b.name6, Addr: b.addr, Host: b.addr, Count: b.Sockets, Resume: b.resume > 0, Speak: b.speak,
+	}, b.note); err != nil {
+		return err
+	}
+	if b.pid > 0 {
+		if b.out.Before, err = sampleMemory(b.pid); err != nil {
+			return err
+		}
+	}
+	b.note("%s: connecting %d sockets\n", b.name, b.Sockets)
+	if b.out.Connect, err = b.timed(func() (answer, error) { return b.connect(ctx) }); err != nil {
+		return err
+	}
+	if b.out.Connect.Count < int64(b.Sockets) {
+		return fmt.Errorf("%s: %d of %d sockets connected", b.name, b.out.Connect.Count, b.Sockets)
+	}
+	if b.pid == 0 {
+		return nil
+	}
+	b.note("%s: settling for %v\n", b.name, b.Settle)
+	if err := sleep(ctx, b.Settle); err != nil {
+		return err
+	}
+	b.out.After, err = sampleMemory(b.pid)
+	return err
+}
+
+// finish asks every socket whether it has had everything, and lets them go. err
+// is what went wrong before; of what went wrong, the first is returned.
+func (b *bench) finish(ctx context.Context, err error) (measure, error) {
+	if b.fleet == nil {
 		return b.out, err
 	}
 	defer b.fleet.stop()
-	err = b.phases(ctx)
 	// Also after an error: what went wrong is in the faults.
 	checked := b.check(ctx)
 	b.out.Faults = b.fleet.allFaults()
@@ -111,40 +148,17 @@ func (b *bench) run(ctx context.Context) (measure, error) {
 }
 
 func (b *bench) phases(ctx context.Context) (err error) {
-	if b.pid > 0 {
-		if b.out.Before, err = sampleMemory(b.pid); err != nil {
-			return err
-		}
-	}
-	b.note("%s: connecting %d sockets\n", b.name, b.Sockets)
-	if b.out.Connect, err = b.timed(func() (answer, error) { return b.connect(ctx) }); err != nil {
-		return err
-	}
-	if b.out.Connect.Count < int64(b.Sockets) {
-		return fmt.Errorf("%s: %d of %d sockets connected", b.name, b.out.Connect.Count, b.Sockets)
-	}
-	if b.pid > 0 {
-		b.note("%s: settling for %v\n", b.name, b.Settle)
-		if err := sleep(ctx, b.Settle); err != nil {
-			return err
-		}
-		if b.out.After, err = sampleMemory(b.pid); err != nil {
-			return err
-		}
-	}
 	if b.Broadcasts > 0 {
 		b.note("%s: %d paced broadcasts\n", b.name, b.Broadcasts)
-		if b.out.Paced, err = b.timed(func() (answer, error) { return b.paced(ctx) }); err != nil {
+		if b.out.Paced, err = b.pacedPhase(ctx); err != nil {
 			return err
 		}
-		b.out.Paced.Messages = b.Broadcasts
 	}
 	if b.Burst > 0 {
 		b.note("%s: a burst of %d broadcasts\n", b.name, b.Burst)
-		if b.out.Burst, err = b.timed(func() (answer, error) { return b.burst(ctx, b.Burst) }); err != nil {
+		if b.out.Burst, err = b.burstPhase(ctx); err != nil {
 			return err
 		}
-		b.out.Burst.Messages = b.Burst
 	}
 	if b.users > 0 {
 		b.note("%s: %d user messages\n", b.name, b.users)
@@ -157,6 +171,22 @@ func (b *bench) phases(ctx context.Context) (err error) {
 		return b.comeBack(ctx)
 	}
 	return nil
+}
+
+func (b *bench) pacedPhase(ctx context.Context) (*phase, error) {
+	p, err := b.timed(func() (answer, error) { return b.paced(ctx) })
+	if err == nil {
+		p.Messages = b.Broadcasts
+	}
+	return p, err
+}
+
+func (b *bench) burstPhase(ctx context.Context) (*phase, error) {
+	p, err := b.timed(func() (answer, error) { return b.burst(ctx, b.Burst) })
+	if err == nil {
+		p.Messages = b.Burst
+	}
+	return p, err
 }
 
 // timed runs one phase between two readings of clock and CPU.
@@ -184,6 +214,7 @@ func (b *bench) timed(do func() (answer, error)) (*phase, error) {
 		if p.CPUSeconds = cpuBetween(before, after); p.CPUSeconds > 0 {
 			p.PerCPU = float64(p.Count) / p.CPUSeconds
 		}
+		p.Writes = after.writes - before.writes
 	}
 	return p, nil
 }

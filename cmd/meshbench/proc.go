@@ -19,6 +19,7 @@ import (
 type cpuSample struct {
 	threads map[string]int64 // run time by thread, ns
 	ticks   int64            // utime + stime of the whole process, in 10 ms
+	writes  int64            // write(2), writev(2) and the like; 0 where the kernel does not count them
 }
 
 // sampleCPU reads /proc. A process that is gone is an error.
@@ -40,6 +41,7 @@ func sampleCPU(pid int) (cpuSample, error) {
 		}
 		s.ticks += n
 	}
+	s.writes = sampleWrites(pid)
 	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
 	if err != nil {
 		return s, err
@@ -55,6 +57,22 @@ func sampleCPU(pid int) (cpuSample, error) {
 		}
 	}
 	return s, nil
+}
+
+// sampleWrites reads how often a process has written, or 0 if that is unknown.
+// send(2) and its kin are not among these; no server here uses them.
+func sampleWrites(pid int) int64 {
+	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/io", pid))
+	if err != nil {
+		return 0 // a kernel without CONFIG_TASK_IO_ACCOUNTING, or another user's process
+	}
+	_, rest, _ := bytes.Cut(raw, []byte("syscw: "))
+	line, _, _ := bytes.Cut(rest, []byte("\n"))
+	n, err := strconv.ParseInt(string(line), 10, 64)
+	if err != nil {
+		return 0
+	}
+	return n
 }
 
 // cpuBetween is the CPU time between two samples of a process, in seconds.

@@ -121,7 +121,7 @@ func (p *restPublisher) publish(ctx context.Context, to wire.Audience, payload [
 func (p *restPublisher) flush(context.Context) error { return nil }
 func (p *restPublisher) close()                      { p.client.CloseIdleConnections() }
 
-// floorPublisher triggers the floor, with a frame as an edge would have made it.
+// floorPublisher triggers the floor, with a frame as long as an edge would have made it.
 type floorPublisher struct {
 	conn    net.Conn
 	size    int // of the frame's text, bytes
@@ -129,7 +129,7 @@ type floorPublisher struct {
 }
 
 func (p *floorPublisher) publish(_ context.Context, _ wire.Audience, payload []byte) error {
-	frame := fmt.Appendf(make([]byte, 4), `{"type":"toast","id":"0-0-0","cursor":"AQAA","ts":0,"to":"broadcast","payload":%s}`, payload)
+	frame := fmt.Appendf(make([]byte, 4), `{"type":"toast","payload":%s}`, payload)
 	if pad := p.size - (len(frame) - 4); pad > 0 { // spaces before the last brace
 		frame = append(frame[:len(frame)-1], strings.Repeat(" ", pad)+"}"...)
 	}

@@ -3,15 +3,10 @@
 package main
 
 import (
-	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"os"
-	"os/exec"
-	"time"
 )
 
 type runCmd struct {
@@ -40,7 +35,7 @@ type compareFloorCmd struct {
 
 // floorOverhead is what an edge adds to a payload in a broadcast's frame, in
 // bytes, when there is no edge to measure it of.
-const floorOverhead = 118
+const floorOverhead = 106
 
 // note is for people who watch.
 func note(format string, args ...any) { fmt.Fprintf(os.Stderr, format, args...) }
@@ -144,51 +139,4 @@ func pinClient(on bool, natsPID int) error {
 		}
 	}
 	return nil
-}
-
-// measureFloor starts a floor and puts it through the plan, as far as it can.
-func measureFloor(ctx context.Context, p plan, how string, size int, pinned bool) (m measure, err error) {
-	self, err := os.Executable()
-	if err != nil {
-		return m, err
-	}
-	cmd := exec.CommandContext(ctx, self, "floor", "--write", how)
-	cmd.Stderr = os.Stderr
-	stdin, err := cmd.StdinPipe()
-	if err != nil {
-		return m, err
-	}
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		return m, err
-	}
-	if err := cmd.Start(); err != nil {
-		return m, fmt.Errorf("starting the floor: %w", err)
-	}
-	defer func() {
-		_ = stdin.Close() // it ends when its stdin does
-		err = errors.Join(err, cmd.Wait())
-	}()
-	line, err := bufio.NewReader(stdout).ReadBytes('\n')
-	if err != nil {
-		return m, fmt.Errorf("the floor did not start: %w", err)
-	}
-	var ready floorReady
-	if err := json.Unmarshal(line, &ready); err != nil {
-		return m, fmt.Errorf("the floor said %q: %w", line, err)
-	}
-	if pinned {
-		if _, err := pin(ready.PID, 0); err != nil {
-			return m, err
-		}
-	}
-	conn, err := net.DialTimeout("tcp", ready.Control, 5*time.Second)
-	if err != nil {
-		return m, fmt.Errorf("reaching the floor: %w", err)
-	}
-	pub := &floorPublisher{conn: conn, size: size}
-	defer pub.close()
-	p.Settle = min(p.Settle, time.Second) // it has no garbage to collect
-	b := bench{plan: p, name: "floor-" + how, addr: ready.Addr, pid: ready.PID, pub: pub, note: note}
-	return b.run(ctx)
 }

@@ -86,11 +86,20 @@ func rows(row func(name string, value func(*measure) float64, format string)) {
 		}
 		row(p.name+": "+p.unit+" a CPU second", number(func(p *phase) float64 { return p.PerCPU }), "%.0f")
 		row("  CPU seconds", number(func(p *phase) float64 { return p.CPUSeconds }), "%.3f")
+		row("  write calls each", number(writesEach), "%.3f")
 		row("  seconds", number(func(p *phase) float64 { return p.Seconds }), "%.2f")
 		row("  p50, ms", number(func(p *phase) float64 { return p.P50MS }), "%.2f")
 		row("  p99, ms", number(func(p *phase) float64 { return p.P99MS }), "%.2f")
 		row("  max, ms", number(func(p *phase) float64 { return p.MaxMS }), "%.2f")
 	}
+}
+
+// writesEach is how many write calls one delivery took.
+func writesEach(p *phase) float64 {
+	if p.Count == 0 {
+		return 0
+	}
+	return float64(p.Writes) / float64(p.Count)
 }
 
 func perSocket(bytes func(*measure) int64) func(*measure) float64 {

@@ -27,6 +27,7 @@ type command struct {
 	First  int    `json:"first,omitempty"` // number of this worker's first user
 	Count  int    `json:"count,omitempty"` // how many it holds
 	Resume bool   `json:"resume,omitempty"`
+	Speak  string `json:"speak,omitempty"` // of dialects; empty: Vibemesh's
 
 	Rate float64 `json:"rate,omitempty"` // connect: connections started a second
 
@@ -78,6 +79,7 @@ const stdinEvent = -1
 type worker struct {
 	conf  command // of init
 	mark  []byte
+	speak dialect
 	clock clock
 	epoll int
 	out   *json.Encoder
@@ -167,6 +169,10 @@ func (w *worker) obey(c command) error {
 	switch c.Op {
 	case "init":
 		w.conf, w.mark = c, titleMark(c.Run)
+		var ok bool
+		if w.speak, ok = dialects[c.Speak]; !ok {
+			return fmt.Errorf("unknown dialect %q", c.Speak)
+		}
 		w.socks = make([]sock, c.Count)
 		return w.say(answer{Op: "ready"})
 	case "connect":

@@ -71,9 +71,9 @@ func appendTextFrame(dst, payload []byte) []byte {
 	return append(dst, payload...)
 }
 
-// appendPong appends a client's answer to a ping, masked with zeros, which
-// RFC 6455 does not forbid and which changes nothing.
-func appendPong(dst, payload []byte) []byte {
-	dst = append(dst, 0x80|opPong, 0x80|byte(len(payload)), 0, 0, 0, 0)
+// appendMasked appends a client's frame of at most 125 bytes, masked with zeros,
+// which RFC 6455 does not forbid and which changes nothing.
+func appendMasked(dst []byte, op byte, payload []byte) []byte {
+	dst = append(dst, 0x80|op, 0x80|byte(len(payload)), 0, 0, 0, 0)
 	return append(dst, payload...)
 }

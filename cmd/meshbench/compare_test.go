@@ -161,7 +161,8 @@ func TestCentrifugeDialect(t *testing.T) {
 	defer unix.Close(fds[0])
 	defer unix.Close(fds[1])
 	w := &worker{
-		speak: dialects[speakCentrifuge], mark: titleMark("abc123"), faults: map[string]int64{}, clock: newClock(),
+		minted: time.Now(),
+		speak:  dialects[speakCentrifuge], mark: titleMark("abc123"), faults: map[string]int64{}, clock: newClock(),
 		socks: []sock{{fd: int32(fds[0]), state: sockGreeting}},
 	}
 	push := func(n uint32) string {

@@ -201,7 +201,7 @@ In parentheses: how many times the first row's. Measured with %s
 What each of them does for a socket:
 
 - **Bare floor**: a constant answer to every upgrade, and a loop of write(2).
-- **Vibemesh edge**: signs everybody in by a development token, keeps a subscription for each user and the recent log, can resume; NATS runs in another process, which is not counted.
+- **Vibemesh edge**: signs everybody in by a development token, indexes each by user, holds the recent log in memory, can resume; NATS runs in another process, which is not counted.
 - **nbio**: upgrades, and writes finished frames in a loop. No sign-in, no subscriptions, no keepalive, nothing to resume from.
 - **centrifuge**: the library's own WebSocket handler, queues and JSON protocol by their defaults, a user each, one channel subscribed by the server, its memory broker. No token is read, nothing to resume from. Its handshake ends with the answer to its connect command.
 

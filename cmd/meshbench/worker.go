@@ -85,6 +85,9 @@ type worker struct {
 	out   *json.Encoder
 	input []byte // an incomplete line of stdin
 
+	// minted is the time in every token: who comes back has the one it had, as a
+	// client does, so a server may remember it.
+	minted     time.Time
 	socks      []sock
 	rate       float64 // 0: not connecting
 	rateBegan  int64
@@ -109,7 +112,7 @@ func (workerCmd) Run() error {
 	if err := raiseFileLimit(); err != nil {
 		return err
 	}
-	w := &worker{clock: newClock(), out: json.NewEncoder(os.Stdout), faults: map[string]int64{}}
+	w := &worker{minted: time.Now(), clock: newClock(), out: json.NewEncoder(os.Stdout), faults: map[string]int64{}}
 	var err error
 	if w.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
 		return fmt.Errorf("epoll_create1: %w", err)
@@ -283,7 +286,7 @@ func (w *worker) upgrade(i int) error {
 	if e, err := unix.GetsockoptInt(int(s.fd), unix.SOL_SOCKET, unix.SO_ERROR); err != nil || e != 0 {
 		return fmt.Errorf("connect: %w", unix.Errno(e))
 	}
-	token, err := auth.MintDev(auth.DevClaims{UID: "u" + strconv.Itoa(w.conf.First+i), TTL: 24 * time.Hour}, time.Now())
+	token, err := auth.MintDev(auth.DevClaims{UID: "u" + strconv.Itoa(w.conf.First+i), TTL: 24 * time.Hour}, w.minted)
 	if err != nil {
 		return err
 	}

@@ -60,6 +60,9 @@ func (l *loop) begin(r ref, c *conn, rep *reply) {
 		l.deliver.join(slot, c, t)
 	}
 	l.schedule(r, c)
+	if l.rejoin(c) {
+		l.topUp(c)
+	}
 	l.resume(slot, c)
 	if len(behind) > 0 && l.conns.get(r) != nil {
 		l.feed(r, c, behind) //nolint:errcheck // its error is that the session ends

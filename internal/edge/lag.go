@@ -72,6 +72,35 @@ func (l *loop) resume(slot int32, c *conn) {
 	l.later(slot, c) // after the others
 }
 
+// topUpBytes bounds what topUp copies.
+const topUpBytes = 16 << 10
+
+// topUp puts what a new session has missed, if it is little, behind its first
+// frames, so that a resume is one write: the write is most of what it costs.
+func (l *loop) topUp(c *conn) {
+	d, m := &l.deliver, c.more
+	if m.pos >= d.routed {
+		return
+	}
+	var ok bool
+	if d.items, ok = d.view.Collect(d.items[:0], d.keysOf(c), m.pos, d.routed, writeBatch); !ok {
+		return // resume finds out
+	}
+	for i, pos := range d.items {
+		frame := d.view.At(pos).Frame
+		if len(m.out)+len(frame) > topUpBytes {
+			d.items = d.items[:i]
+			break
+		}
+		m.out = append(m.out, frame...)
+	}
+	if n := len(d.items); n > 0 {
+		m.pos = d.items[n-1]
+		m.seq = d.view.SeqAt(m.pos)
+		d.count(d.items)
+	}
+}
+
 // live returns a session to the head.
 func (l *loop) live(c *conn) {
 	c.state = stateLive

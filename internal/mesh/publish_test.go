@@ -70,14 +70,20 @@ type sink struct {
 	mu     sync.Mutex
 	life   uint64
 	begins int
-	seqs   []uint64
-	skips  []uint64
-	moved  chan struct{}
+	// caughtUp is asked in Begin: nobody may be let in before it has returned.
+	caughtUp func() bool
+	early    bool
+	seqs     []uint64
+	skips    []uint64
+	moved    chan struct{}
 }
 
 func (s *sink) Begin(life, after uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.caughtUp != nil && s.caughtUp() {
+		s.early = true
+	}
 	s.life, s.begins = life, s.begins+1
 	s.seqs, s.skips = nil, nil
 }
@@ -116,7 +122,7 @@ func (s *sink) until(t *testing.T, n int) {
 
 func follow(t *testing.T, m *mesh.Mesh, warm uint64) *sink {
 	t.Helper()
-	s := &sink{moved: make(chan struct{}, 1)}
+	s := &sink{moved: make(chan struct{}, 1), caughtUp: m.CaughtUp}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {
@@ -130,6 +136,16 @@ func follow(t *testing.T, m *mesh.Mesh, warm uint64) *sink {
 		<-done
 	})
 	return s
+}
+
+func TestNotCaughtUpBeforeItBegan(t *testing.T) {
+	m := connected(t) // an empty log
+	s := follow(t, m, 10)
+	publish(t, m, message(wire.Broadcast(), "first"))
+	s.until(t, 1)
+	if s.early || !m.CaughtUp() {
+		t.Errorf("caught up before the sink has begun: %v, at the end: %v", s.early, m.CaughtUp())
+	}
 }
 
 func TestFollowStartsInThePast(t *testing.T) {

@@ -79,8 +79,11 @@ func (m *Mesh) begin(sink Sink, state wire.LogState, warm uint64) {
 	m.tail.life = state.Life
 	m.tail.seq.Store(after)
 	m.tail.last.Store(state.Last)
-	m.tail.caught.Store(after >= state.Last) // an empty log has no message that would say so
+	m.tail.caught.Store(false)
 	sink.Begin(state.Life, after)
+	// After Begin: who sees it true may ask the sink. An empty log has no message
+	// that would set it.
+	m.tail.caught.Store(after >= state.Last)
 }
 
 // goneError: the log goes on to a sequence, but holds nothing up to there.

@@ -8,6 +8,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 GO_TEST := go test -race -timeout 10m
 BENCH ?= .
 FUZZTIME ?= 20s
+PEERS := cmd/meshbench/peers # a module of its own: its dependencies are not the program's
 
 # What `make run` starts: unsigned development tokens, on this machine only.
 RUN_ADDR ?= 127.0.0.1:8080
@@ -31,6 +32,7 @@ test: test-go test-firebase test-browser ## Run every test; installs what they n
 .PHONY: test-go
 test-go: ## Unit, property and whole-program tests, under the race detector
 	$(GO_TEST) ./...
+	cd $(PEERS) && $(GO_TEST) ./...
 
 .PHONY: test-firebase
 test-firebase: test/firebase/node_modules/.installed ## Tokens of the real Firebase Auth emulator
@@ -51,6 +53,7 @@ lint: ## Formatting, vet, staticcheck, and generated files that are out of date
 	go vet ./... && go vet -tags firebase ./test/firebase
 	go tool staticcheck ./... && go tool staticcheck -tags firebase ./test/firebase
 	go mod tidy -diff
+	staticcheck="$$(go tool -n staticcheck)"; cd $(PEERS) && go vet ./... && "$$staticcheck" ./... && go mod tidy -diff
 	scripts/generated-is-current
 	@for f in scripts/* .ci/run; do bash -n $$f; done
 
@@ -66,6 +69,10 @@ fuzz: ## Fuzz every parser, FUZZTIME (20s) each
 bench: ## Benchmarks of the parts, and of an edge beside a bare floor
 	go test -run '^$$' -bench '$(BENCH)' -benchmem ./internal/...
 	scripts/bench-edge
+
+.PHONY: bench-report
+bench-report: ## Compare with the floor, nbio and centrifuge; write it to docs/performance.md
+	scripts/bench-report
 
 .PHONY: clean
 clean: ## Remove what was built and installed

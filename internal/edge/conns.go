@@ -18,7 +18,7 @@ const (
 )
 
 // conn is one connection. Millions of them are idle: what only some need is in
-// more. It is 88 bytes.
+// more. TestConnSize holds its size.
 type conn struct {
 	fd      int32
 	gen     uint32 // of this slot; part of the ref, so that a stale event finds nobody

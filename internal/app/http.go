@@ -57,7 +57,11 @@ func (a *App) startHTTP(ctx context.Context) error {
 		return err
 	}
 	a.serve("HTTP", ln, mux)
-	a.log.Info("listening", "addr", a.addr.String(), "edge", a.role.Edge, "api", a.role.API)
+	attrs := []any{"addr", a.addr.String(), "edge", a.role.Edge, "api", a.role.API}
+	if a.role.Edge && a.role.API {
+		attrs = append(attrs, "page", "http://"+a.addr.String()+"/")
+	}
+	a.log.Info("listening", attrs...)
 	return nil
 }
 

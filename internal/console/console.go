@@ -33,10 +33,12 @@ type Config struct {
 func Handler(cfg Config) http.Handler {
 	mux := http.NewServeMux()
 	for path, file := range map[string]struct{ name, typ string }{
-		"/{$}":               {"index.html", "text/html; charset=utf-8"},
-		"/console/app.js":    {"app.js", "text/javascript; charset=utf-8"},
-		"/console/style.css": {"style.css", "text/css; charset=utf-8"},
-		"/console/icon.svg":  {"icon.svg", "image/svg+xml"},
+		"/{$}":                   {"index.html", "text/html; charset=utf-8"},
+		"/console/app.js":        {"app.js", "text/javascript; charset=utf-8"},
+		"/console/connection.js": {"connection.js", "text/javascript; charset=utf-8"},
+		"/console/tokens.js":     {"tokens.js", "text/javascript; charset=utf-8"},
+		"/console/style.css":     {"style.css", "text/css; charset=utf-8"},
+		"/console/icon.svg":      {"icon.svg", "image/svg+xml"},
 	} {
 		text, err := page.ReadFile("page/" + file.name)
 		if err != nil {

@@ -27,7 +27,9 @@ func TestFiles(t *testing.T) {
 		typ, text string
 	}{
 		"/":                        {200, "text/html; charset=utf-8", "<!doctype html>"},
-		"/console/app.js":          {200, "text/javascript; charset=utf-8", "class Connection"},
+		"/console/app.js":          {200, "text/javascript; charset=utf-8", "from './connection.js'"},
+		"/console/connection.js":   {200, "text/javascript; charset=utf-8", "class Connection"},
+		"/console/tokens.js":       {200, "text/javascript; charset=utf-8", "function mintDev"},
 		"/console/style.css":       {200, "text/css; charset=utf-8", ":root"},
 		"/console/icon.svg":        {200, "image/svg+xml", "<svg"},
 		"/console/config.json":     {200, "application/json", `{"dev":true,"project":"demo-vibemesh","publish_claim":"publisher","version":"1.2.3"}`},
@@ -68,7 +70,10 @@ func TestPageKeepsItsPolicy(t *testing.T) {
 	if strings.Contains(policy, "unsafe") || strings.Contains(policy, "*") {
 		t.Errorf("%s", policy)
 	}
-	html, css, js := get(t, "GET", "/").Body.String(), get(t, "GET", "/console/style.css").Body.String(), get(t, "GET", "/console/app.js").Body.String()
+	html, css, js := get(t, "GET", "/").Body.String(), get(t, "GET", "/console/style.css").Body.String(), ""
+	for _, file := range []string{"app", "connection", "tokens"} {
+		js += get(t, "GET", "/console/"+file+".js").Body.String()
+	}
 	for name, re := range map[string]string{
 		"inline handler": `\son[a-z]+\s*=`, "inline style": `\sstyle\s*=`, "inline script": `<script(?:[^>]*[^>]src=)?[^>]*>[^<]+<`, "style element": `<style`,
 		"foreign asset": `(?:src|href)="(?:https?:)?//`,

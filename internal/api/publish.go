@@ -58,18 +58,25 @@ func (t toastFields) dropNulls(payload object) {
 	}
 }
 
+// publication reads what every publish begins with: who it is, the idempotency key
+// and the body.
+func (a *API) publication(f *faults, r *http.Request) (who principal, key string, body object, p *Problem) {
+	if who, p = a.publisher(r); p != nil {
+		return who, "", nil, p
+	}
+	if body, p = readBody(r); p != nil {
+		return who, "", nil, p
+	}
+	return who, parseKey(f, r), body, nil
+}
+
 // postToast stores a toast for each of its recipients.
 func (a *API) postToast(ctx context.Context, q *request) (*created, error) {
-	who, p := a.publisher(q.r)
-	if p != nil {
-		return nil, p
-	}
-	body, p := readBody(q.r)
-	if p != nil {
-		return nil, p
-	}
 	var f faults
-	key := parseKey(&f, q.r)
+	who, key, body, p := a.publication(&f, q.r)
+	if p != nil {
+		return nil, p
+	}
 	to, several := parseTo(&f, "body.to", body["to"])
 	delete(body, "to")
 	for _, name := range body.names() {
@@ -98,16 +105,11 @@ func (a *API) postToast(ctx context.Context, q *request) (*created, error) {
 // postEvents stores a batch of events of any type: all are checked before the
 // first is stored.
 func (a *API) postEvents(ctx context.Context, q *request) (*created, error) {
-	who, p := a.publisher(q.r)
-	if p != nil {
-		return nil, p
-	}
-	body, p := readBody(q.r)
-	if p != nil {
-		return nil, p
-	}
 	var f faults
-	key := parseKey(&f, q.r)
+	who, key, body, p := a.publication(&f, q.r)
+	if p != nil {
+		return nil, p
+	}
 	body.unknown(&f, "body", "events")
 	var events []json.RawMessage
 	if err := json.Unmarshal(body["events"], &events); body["events"] == nil || err != nil || events == nil {

@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"runtime"
 	"sync"
@@ -116,6 +117,8 @@ type Edge struct {
 	http    *handover
 	metrics *metrics
 
+	instance uint32 // random: tells the sessions of one run of a node from the next's
+
 	gen      atomic.Pointer[generation]
 	sessions atomic.Int64 // of all loops, those being set up included
 	draining atomic.Bool
@@ -137,7 +140,7 @@ type Edge struct {
 // New makes an edge.
 func New(cfg Config, a Authenticator, h History, log *slog.Logger) (*Edge, error) {
 	cfg = cfg.withDefaults()
-	e := &Edge{cfg: cfg, auth: a, history: h, log: log, http: newHandover()}
+	e := &Edge{cfg: cfg, auth: a, history: h, log: log, http: newHandover(), instance: rand.Uint32()}
 	e.origins = newOriginRule(cfg.AllowedOrigins)
 	e.moved.ch = make(chan struct{})
 	e.metrics = newMetrics(e)

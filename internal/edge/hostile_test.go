@@ -267,7 +267,7 @@ func TestTokenLife(t *testing.T) {
 				t.Fatalf("got %+v, want %s", f, tt.want)
 			}
 		case wire.Hello:
-			if tt.want != wire.FrameHello || time.Until(time.Unix(f.Expires, 0)) < 50*time.Minute {
+			if tt.want != wire.FrameHello || time.Until(time.Unix(f.Expires, 0)) < 50*time.Minute || f.Session != refreshed.hello.Session || f.Session == p.hello.Session {
 				t.Fatalf("got %+v, want %s", f, tt.want)
 			}
 		}

@@ -221,7 +221,7 @@ func (l *loop) tokenReady(r ref, rep *reply) {
 	default:
 		c.expires = l.clockOf(rep.identity.Expires)
 		l.answer(r, c, wire.Hello{
-			Session: "", Node: l.edge.cfg.Node, Cursor: l.cursorOf(c), Resumed: true,
+			Session: l.sessionID(r), Node: l.edge.cfg.Node, Cursor: l.cursorOf(c), Resumed: true,
 			Ping: int(l.edge.cfg.PingInterval / time.Second), Expires: rep.identity.Expires.Unix(),
 		})
 		if c := l.conns.get(r); c != nil {

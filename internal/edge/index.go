@@ -153,7 +153,7 @@ func (d *deliverer) moveMember(t *topic, from, to int) {
 	}
 }
 
-func (d *deliverer) leaveAll(_ int32, c *conn) {
+func (d *deliverer) leaveAll(c *conn) {
 	for len(c.more.topics) > 0 {
 		d.leave(c, len(c.more.topics)-1)
 	}

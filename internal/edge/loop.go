@@ -240,7 +240,7 @@ func (l *loop) forget(slot int32, c *conn) {
 	case stateLive, stateLagging, stateReplay:
 		l.deliver.unlinkUser(slot, c)
 		if c.more != nil {
-			l.deliver.leaveAll(slot, c)
+			l.deliver.leaveAll(c)
 		}
 		l.counters.live.Add(-1)
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"time"
 
 	"github.com/gobwas/ws"
@@ -40,6 +39,7 @@ func (l *loop) beginSetUp(slot int32, c *conn, request, behind []byte) {
 	c.state = stateSetUp
 	e.sessions.Add(1)
 	up, rep := e.open(request)
+	up.session = l.sessionID(r)
 	if rep == nil {
 		rep = e.setUpAtOnce(up)
 	}
@@ -64,8 +64,15 @@ func (l *loop) beginSetUp(slot int32, c *conn, request, behind []byte) {
 
 // opening is an upgrade that was accepted.
 type opening struct {
-	answer []byte // to the request; nothing may be sent before it
-	params params
+	answer  []byte // to the request; nothing may be sent before it
+	params  params
+	session string
+}
+
+// sessionID names a session to its client. It is made of what names the connection
+// here, so that nobody has to remember it.
+func (l *loop) sessionID(r ref) string {
+	return fmt.Sprintf("%08x%02x%016x", l.edge.instance, l.id, uint64(r))
 }
 
 // open parses a request: it is an upgrade, or there is a reply that refuses it.
@@ -77,7 +84,7 @@ func (e *Edge) open(request []byte) (opening, *reply) {
 	case p.wrong != "":
 		return opening{}, &reply{out: appendClose(answer, wire.CloseBadRequest, p.wrong), result: "bad_request"}
 	}
-	return opening{answer, p}, nil
+	return opening{answer: answer, params: p}, nil
 }
 
 // setUp signs a client in and decides where it is continued: authenticate, place,
@@ -114,7 +121,7 @@ func (e *Edge) setUpAtOnce(up opening) *reply {
 func (e *Edge) greet(up opening, id auth.Identity, pl placement) *reply {
 	out, cursor := up.answer, pl.gen.cursor(pl.start.After).String()
 	hello := wire.Hello{
-		Session: fmt.Sprintf("%016x", rand.Uint64()), Node: e.cfg.Node,
+		Session: up.session, Node: e.cfg.Node,
 		Cursor: cursor, Resumed: pl.start.Resumed,
 		Ping: int(e.cfg.PingInterval.Seconds()), Expires: id.Expires.Unix(),
 	}

@@ -1,5 +1,5 @@
 // Package auth decides who a token speaks for. [NewFirebase] verifies Firebase
-// ID tokens with Google's Admin SDK, [NewDev] takes the unsigned tokens of
+// ID tokens by Google's certificates, [NewDev] takes the unsigned tokens of
 // development, and a [Cache] in front of either remembers verified tokens, so
 // that a storm of reconnects is not a storm of RSA.
 //
@@ -7,7 +7,7 @@
 //
 // Identity.Expires is the moment from which Verify refuses the same token, so a
 // fresh Identity never lies in the past, and a session may be ended exactly then.
-// The SDK lets a server's clock be wrong by five minutes: for NewFirebase,
+// Firebase's own SDK lets a server's clock be wrong by five minutes: for NewFirebase,
 // Expires is the token's exp claim plus these five minutes (and a token issued
 // up to five minutes in the future is accepted). A client that refreshes its
 // token by Expires, rather than by exp, therefore always has a new one. For
@@ -40,6 +40,17 @@ type Identity struct {
 type Verifier interface {
 	Verify(ctx context.Context, token string) (Identity, error)
 }
+
+// Immediate is a Verifier that can often answer at once.
+type Immediate interface {
+	Verifier
+	// VerifyNow is Verify where that neither waits nor does I/O, but it may compute;
+	// otherwise its error is ErrWait.
+	VerifyNow(token string) (Identity, error)
+}
+
+// ErrWait: VerifyNow cannot answer at once; Verify can.
+var ErrWait = errors.New("verifying this token takes waiting")
 
 // Errors of a Verifier, wrapped.
 var (

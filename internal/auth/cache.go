@@ -84,11 +84,41 @@ func (c *Cache) Lookup(token string) (Identity, bool) {
 	if token == "" || len(token) > maxToken {
 		return Identity{}, false
 	}
-	id, ok := c.table.get(sum(token), time.Now().Unix())
+	return c.lookup(sum(token))
+}
+
+func (c *Cache) lookup(k key) (Identity, bool) {
+	id, ok := c.table.get(k, time.Now().Unix())
 	if ok {
 		c.hits.Inc()
 	}
 	return id, ok
+}
+
+// VerifyNow implements Immediate: it answers for a token that is remembered, and
+// for any other if the Verifier behind the cache is an Immediate and can. ErrWait
+// is not counted: Verify usually follows and counts.
+func (c *Cache) VerifyNow(token string) (Identity, error) {
+	var id Identity
+	err := checkText(token)
+	if err == nil {
+		k := sum(token)
+		if known, ok := c.lookup(k); ok {
+			return known, nil
+		}
+		next, ok := c.next.(Immediate)
+		if !ok {
+			return Identity{}, ErrWait
+		}
+		if id, err = next.VerifyNow(token); err == nil {
+			c.table.put(k, id, time.Now().Unix())
+		}
+	}
+	if !errors.Is(err, ErrWait) {
+		c.misses.Inc()
+		c.count(err)
+	}
+	return id, err
 }
 
 // Verify is that of the Verifier behind the cache, asked only when Lookup fails

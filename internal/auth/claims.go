@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"strings"
@@ -19,8 +20,9 @@ const maxTime = 253402300799
 type parsed struct {
 	header    struct{ Alg, Kid string }
 	claims    claims
-	custom    map[string]any // all claims, the standard ones too
-	signature string         // still in base64url
+	text      []byte // all claims, as JSON
+	signed    string // what the signature is of
+	signature string // still in base64url
 }
 
 // claims are those that every Firebase ID token has.
@@ -34,23 +36,38 @@ func parse(token string) (*parsed, error) {
 	if err := checkText(token); err != nil {
 		return nil, err
 	}
-	parts := strings.Split(token, ".")
-	if len(parts) != 3 {
-		return nil, refuse("it is not a JSON Web Token: it has %d parts, not 3", len(parts))
+	header, rest, _ := strings.Cut(token, ".")
+	body, signature, ok := strings.Cut(rest, ".")
+	if !ok || strings.Contains(signature, ".") {
+		return nil, refuse("it is not a JSON Web Token: it has %d parts, not 3", strings.Count(token, ".")+1)
 	}
-	p := &parsed{signature: parts[2]}
-	if !decodePart(parts[0], &p.header) {
+	p := &parsed{signed: token[:len(header)+1+len(body)], signature: signature}
+	if _, ok := decodePart(header, &p.header); !ok {
 		return nil, refuse("its header is not base64url of a JSON object of the right shape")
 	}
-	if !decodePart(parts[1], &p.claims) || !decodePart(parts[1], &p.custom) || p.custom == nil {
+	if p.text, ok = decodePart(body, &p.claims); !ok {
 		return nil, refuse("its claims are not base64url of a JSON object of the right shape")
 	}
 	return p, nil
 }
 
-func decodePart(part string, into any) bool {
-	raw, err := base64.RawURLEncoding.DecodeString(part)
-	return err == nil && json.Unmarshal(raw, into) == nil
+func decodePart(part string, into any) (text []byte, ok bool) {
+	text, err := base64.RawURLEncoding.DecodeString(part)
+	if err != nil || json.Unmarshal(text, into) != nil {
+		return nil, false
+	}
+	return text, bytes.HasPrefix(bytes.TrimLeft(text, " \t\r\n"), []byte("{")) // null is no object
+}
+
+// holds reports a claim whose value is true. A claim whose name is not there
+// letter by letter is not: so most tokens are parsed once only, which halves what
+// parsing costs.
+func (p *parsed) holds(claim string) bool {
+	if !bytes.Contains(p.text, []byte(claim)) {
+		return false
+	}
+	var all map[string]any
+	return json.Unmarshal(p.text, &all) == nil && all[claim] == true
 }
 
 // check makes the checks of the Firebase SDK on everything but the signature.
@@ -77,12 +94,12 @@ func (c *claims) check(projectID string, now time.Time, grace int64) error {
 	return nil
 }
 
-// identity is what checked claims say.
-func (c *claims) identity(custom map[string]any, publishClaim string, grace int64) Identity {
+// identity is what a token says whose claims were checked.
+func (p *parsed) identity(publishClaim string, grace int64) Identity {
 	return Identity{
-		UID:        strings.Clone(c.Sub),
-		IssuedAt:   time.Unix(c.Iat, 0),
-		Expires:    time.Unix(c.Exp+grace, 0),
-		MayPublish: publishClaim == "" || custom[publishClaim] == true,
+		UID:        strings.Clone(p.claims.Sub),
+		IssuedAt:   time.Unix(p.claims.Iat, 0),
+		Expires:    time.Unix(p.claims.Exp+grace, 0),
+		MayPublish: publishClaim == "" || p.holds(publishClaim),
 	}
 }

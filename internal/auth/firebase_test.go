@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/socialvibes/vibemesh/internal/auth"
+	"pgregory.net/rapid"
 )
 
 const project = "vibes-test"
@@ -88,6 +89,21 @@ func newFirebase(t testing.TB, publishClaim string) auth.Verifier {
 	return v
 }
 
+// newSDK makes the verifier of Google's Admin SDK, which ours has to agree with.
+func newSDK(t testing.TB, publishClaim string) auth.Verifier {
+	t.Helper()
+	v, err := auth.NewSDK(t.Context(), project, publishClaim)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+// verifiers are ours and the SDK's.
+var verifiers = map[string]func(t testing.TB, publishClaim string) auth.Verifier{
+	"vibemesh": newFirebase, "sdk": newSDK,
+}
+
 func within(t testing.TB, d time.Duration) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), d)
 	t.Cleanup(cancel)
@@ -119,9 +135,13 @@ func TestFirebaseAccepts(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			id, err := newFirebase(t, tt.publishClaim).Verify(within(t, 10*time.Second), tt.spec.mint(t))
+			token := tt.spec.mint(t)
+			id, err := newFirebase(t, tt.publishClaim).Verify(within(t, 10*time.Second), token)
 			if err != nil {
 				t.Fatal(err)
+			}
+			if sdk, err := newSDK(t, tt.publishClaim).Verify(within(t, 10*time.Second), token); err != nil || sdk != id {
+				t.Errorf("got %+v, the SDK %+v, %v", id, sdk, err)
 			}
 			if id.UID != tt.uid || id.MayPublish != tt.publish || id.IssuedAt.Unix() < now {
 				t.Errorf("got %+v", id)
@@ -174,18 +194,20 @@ func TestFirebaseRefuses(t *testing.T) {
 		{name: "HS256 with the public key", token: spec{header: map[string]any{"alg": "HS256"}, hmac: publicKey}.mint(t), reason: "RS256"},
 		{name: "HS256 said to be RS256", token: spec{hmac: publicKey}.mint(t), reason: "signature"},
 	}
-	v := newFirebase(t, "publisher")
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			_, err := v.Verify(within(t, 10*time.Second), tt.token)
-			checkRefused(t, err, tt.token, tt.reason)
-			if errors.Is(err, auth.ErrExpired) != tt.expired {
-				t.Errorf("expired: %v, want %v: %v", !tt.expired, tt.expired, err)
-			}
-		})
-	}
-	if _, err := v.Verify(within(t, 10*time.Second), good); err != nil {
-		t.Errorf("the good token, after all these: %v", err)
+	for name, newVerifier := range verifiers {
+		v := newVerifier(t, "publisher")
+		for _, tt := range tests {
+			t.Run(tt.name+"/"+name, func(t *testing.T) {
+				_, err := v.Verify(within(t, 10*time.Second), tt.token)
+				checkRefused(t, err, tt.token, tt.reason)
+				if errors.Is(err, auth.ErrExpired) != tt.expired {
+					t.Errorf("expired: %v, want %v: %v", !tt.expired, tt.expired, err)
+				}
+			})
+		}
+		if _, err := v.Verify(within(t, 10*time.Second), good); err != nil {
+			t.Errorf("the good token, after all these: %v", err)
+		}
 	}
 }
 
@@ -328,13 +350,49 @@ func TestNewFirebaseNeedsAProject(t *testing.T) {
 	}
 }
 
-func BenchmarkVerifyFirebase(b *testing.B) {
+func BenchmarkVerifyFirebase(b *testing.B) { benchmarkVerify(b, newFirebase(b, "publisher")) }
+func BenchmarkVerifySDK(b *testing.B)      { benchmarkVerify(b, newSDK(b, "publisher")) }
+
+func benchmarkVerify(b *testing.B, v auth.Verifier) {
 	google.reset(b, time.Hour, "k1")
-	v, token := newFirebase(b, "publisher"), spec{}.mint(b)
+	token := spec{}.mint(b)
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := v.Verify(b.Context(), token); err != nil {
 			b.Fatal(err)
 		}
 	}
+}
+
+// Whatever is done to a good token, ours refuses what the SDK refuses.
+func TestFirebaseAgreesWithTheSDK(t *testing.T) {
+	google.reset(t, time.Hour, "k1")
+	ours, sdk := newFirebase(t, "publisher"), newSDK(t, "publisher")
+	good := spec{}.mint(t)
+	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_."
+	rapid.Check(t, func(t *rapid.T) {
+		token := []byte(good)
+		for range rapid.IntRange(1, 3).Draw(t, "changes") {
+			at := rapid.IntRange(0, len(token)-1).Draw(t, "at")
+			c := alphabet[rapid.IntRange(0, len(alphabet)-1).Draw(t, "char")]
+			switch rapid.IntRange(0, 3).Draw(t, "how") {
+			case 0:
+				token[at] = c
+			case 1:
+				token = append(token[:at], token[at+1:]...)
+			case 2:
+				token = append(token[:at:at], append([]byte{c}, token[at:]...)...)
+			case 3:
+				token = token[:at+1]
+			}
+		}
+		_, err := ours.Verify(context.Background(), string(token))
+		_, want := sdk.Verify(context.Background(), string(token))
+		if err == nil && want != nil {
+			t.Fatalf("the SDK refuses what we take: %v: %q", want, token)
+		}
+		if err != nil && want == nil && !strings.HasPrefix(string(token), good[:len(good)-1]) {
+			t.Fatalf("we refuse what the SDK takes: %v: %q", err, token) // but for another spelling of the last bits
+		}
+	})
 }

@@ -25,9 +25,10 @@ import (
 	"time"
 )
 
-// The SDK is used as it is: it fetches certificates from the address it has built
-// in, by its own HTTP client, which finds this process's proxy and certificate
-// authority in the environment, as it would behind a company's proxy.
+// Our verifier and the SDK are used as they are: they fetch certificates from the
+// address built into them, by their own HTTP clients, which find this process's
+// proxy and certificate authority in the environment, as they would behind a
+// company's proxy.
 const (
 	certHost = "www.googleapis.com"
 	certPath = "/robot/v1/metadata/x509/securetoken@system.gserviceaccount.com"

@@ -74,13 +74,8 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// Authenticator verifies a token.
-type Authenticator interface {
-	Verify(ctx context.Context, token string) (auth.Identity, error)
-	// Lookup finds a token that was verified before and counts still. It is called
-	// by the loops: it must not block.
-	Lookup(token string) (auth.Identity, bool)
-}
+// Authenticator verifies tokens; auth.Cache is one. VerifyNow is called by the loops.
+type Authenticator = auth.Immediate
 
 // History reads the log beyond the ring. Errors that may pass wrap
 // wire.ErrUnavailable.

@@ -42,6 +42,8 @@ type Entry struct {
 	Kind  uint8
 	ID    string
 	Frame []byte // copied into the ring
+	// Packed is the same frame compressed, or empty; copied as well.
+	Packed []byte
 }
 
 // meta describes one entry of a segment; it holds no pointer, so the collector
@@ -51,8 +53,9 @@ type meta struct {
 	time  int64  // Unix nanoseconds
 	hash  uint64 // of the audience
 	prev  uint64 // position of the entry before it in the same bucket
-	off   uint32 // in the segment's bytes: the id, then the frame
+	off   uint32 // in the segment's bytes: the id, then the frame, then it compressed
 	frame uint32 // length
+	pack  uint32 // length of the compressed frame
 	id    uint16 // length
 	kind  uint8
 }
@@ -134,7 +137,7 @@ func (r *Ring) bucket(kind uint8, hash uint64) *atomic.Uint64 {
 func (r *Ring) Append(e Entry) {
 	segs := *r.segs.Load()
 	seg := segs[len(segs)-1]
-	need := len(e.ID) + len(e.Frame)
+	need := len(e.ID) + len(e.Frame) + len(e.Packed)
 	if r.fillMeta == len(seg.metas) || r.fillBytes+need > len(seg.bytes) {
 		seg = r.grow(segs, need)
 	}
@@ -144,7 +147,7 @@ func (r *Ring) Append(e Entry) {
 	}
 	m := meta{
 		seq: e.Seq, time: r.last, kind: e.Kind,
-		off: uint32(r.fillBytes), id: uint16(len(e.ID)), frame: uint32(len(e.Frame)),
+		off: uint32(r.fillBytes), id: uint16(len(e.ID)), frame: uint32(len(e.Frame)), pack: uint32(len(e.Packed)),
 	}
 	var bucket *atomic.Uint64
 	if e.Kind != KindSkip {
@@ -153,7 +156,8 @@ func (r *Ring) Append(e Entry) {
 		m.prev = bucket.Load()
 	}
 	n := copy(seg.bytes[r.fillBytes:], e.ID)
-	copy(seg.bytes[r.fillBytes+n:], e.Frame)
+	n += copy(seg.bytes[r.fillBytes+n:], e.Frame)
+	copy(seg.bytes[r.fillBytes+n:], e.Packed)
 	seg.metas[r.fillMeta] = m
 	r.fillBytes += need
 	r.fillMeta++

@@ -50,24 +50,26 @@ func (v *View) SeqAt(pos uint64) uint64 {
 	return m.seq
 }
 
-// Item is one entry as a reader sees it. ID and Frame are the ring's own bytes.
+// Item is one entry as a reader sees it. ID, Frame and Packed are the ring's own
+// bytes.
 type Item struct {
-	Pos   uint64
-	Seq   uint64
-	Hash  uint64
-	Nanos int64 // when it was stored, since 1970
-	Kind  uint8
-	ID    []byte
-	Frame []byte
+	Pos    uint64
+	Seq    uint64
+	Hash   uint64
+	Nanos  int64 // when it was stored, since 1970
+	Kind   uint8
+	ID     []byte
+	Frame  []byte
+	Packed []byte // the frame compressed, or empty
 }
 
 // At is the entry at a position after Floor, up to Head.
 func (v *View) At(pos uint64) Item {
 	seg, m := v.at(pos)
-	id := seg.bytes[m.off:][:m.id]
+	id, frame := m.off, m.off+uint32(m.id)
 	return Item{
 		Pos: pos, Seq: m.seq, Hash: m.hash, Nanos: m.time, Kind: m.kind,
-		ID: id, Frame: seg.bytes[m.off+uint32(m.id):][:m.frame],
+		ID: seg.bytes[id:frame], Frame: seg.bytes[frame:][:m.frame], Packed: seg.bytes[frame+m.frame:][:m.pack],
 	}
 }
 

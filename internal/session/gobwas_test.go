@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/gobwas/ws"
+	"github.com/gobwas/ws/wsflate"
 	"github.com/gobwas/ws/wsutil"
 	"github.com/socialvibes/vibemesh/internal/session"
 	"github.com/socialvibes/vibemesh/internal/wire"
@@ -22,10 +23,11 @@ type reference struct {
 	early int
 }
 
-func byGobwas(data []byte) (r reference) {
+func byGobwas(data []byte, deflate bool) (r reference) {
 	rest := bytes.NewReader(data)
 	state, op := ws.StateServerSide, ws.OpCode(0)
 	var message []byte
+	var packed wsflate.MessageState
 	for {
 		start := len(data) - rest.Len()
 		if rest.Len() == 0 {
@@ -37,11 +39,14 @@ func byGobwas(data []byte) (r reference) {
 			padded := append(bytes.Clone(data[start:]), make([]byte, ws.MaxHeaderSize)...)
 			from := bytes.NewReader(padded)
 			h, err = ws.ReadHeader(from)
-			r.early = headerCode(h, err, len(padded)-from.Len())
+			r.early = headerCode(h, err, len(padded)-from.Len(), deflate)
 			return r
 		}
-		if r.code = headerCode(h, err, len(data)-rest.Len()-start); r.code != 0 {
+		if r.code = headerCode(h, err, len(data)-rest.Len()-start, deflate); r.code != 0 {
 			return r
+		}
+		if deflate {
+			h, _ = packed.UnsetBits(h) //nolint:errcheck // headerCode has checked it
 		}
 		payload := make([]byte, h.Length)
 		if _, err := io.ReadFull(rest, payload); err != nil {
@@ -70,6 +75,13 @@ func byGobwas(data []byte) (r reference) {
 			return r
 		case !h.Fin:
 			continue
+		}
+		if packed.IsCompressed() {
+			if message, r.code = inflateByGobwas(message); r.code != 0 {
+				return r
+			}
+		}
+		switch {
 		case op == ws.OpText && !utf8.Valid(message):
 			r.code = 1007
 			return r
@@ -82,7 +94,10 @@ func byGobwas(data []byte) (r reference) {
 // headerCode is what gobwas has against a header that was read from size bytes,
 // whatever came before it, and our limit. gobwas lets lengths pass that are not
 // in their shortest form; RFC 6455, 5.2 does not.
-func headerCode(h ws.Header, err error, size int) int {
+func headerCode(h ws.Header, err error, size int, deflate bool) int {
+	if err == nil && deflate {
+		h, err = new(wsflate.MessageState).UnsetBits(h)
+	}
 	if err == nil {
 		err = ws.CheckHeader(h, ws.StateServerSide)
 		if errors.Is(err, ws.ErrProtocolContinuationUnexpected) {
@@ -121,9 +136,9 @@ func closeCode(h ws.Header, body []byte) int {
 }
 
 // agree fails unless what came of a stream is what gobwas makes of it.
-func agree(t rapid.TB, data []byte, g got) {
+func agree(t rapid.TB, data []byte, g got, deflate bool) {
 	t.Helper()
-	want := byGobwas(data)
+	want := byGobwas(data, deflate)
 	if g.code != 0 && g.code == want.early {
 		want.code, want.idle = want.early, false
 	}
@@ -133,11 +148,14 @@ func agree(t rapid.TB, data []byte, g got) {
 }
 
 // anyFrames draws the frames of some messages that break no rule, compiled by
-// gobwas, and what is to be read of them.
-func anyFrames(t *rapid.T) (data []byte) {
+// gobwas; some are compressed if deflate was agreed on.
+func anyFrames(t *rapid.T, deflate bool) (data []byte) {
+	packed := false
 	put := func(op ws.OpCode, last bool, payload []byte) {
 		key := [4]byte(rapid.SliceOfN(rapid.Byte(), 4, 4).Draw(t, "mask"))
-		data = append(data, ws.MustCompileFrame(ws.MaskFrameInPlaceWith(ws.NewFrame(op, last, bytes.Clone(payload)), key))...)
+		f := ws.NewFrame(op, last, bytes.Clone(payload))
+		f.Header.Rsv = ws.Rsv(packed && (op == ws.OpText || op == ws.OpBinary), false, false)
+		data = append(data, ws.MustCompileFrame(ws.MaskFrameInPlaceWith(f, key))...)
 	}
 	controls := func() {
 		for range rapid.IntRange(0, 2).Draw(t, "controls") {
@@ -151,6 +169,12 @@ func anyFrames(t *rapid.T) (data []byte) {
 		if rapid.Bool().Draw(t, "binary") {
 			size := rapid.OneOf(rapid.IntRange(0, 300), rapid.SampledFrom([]int{125, 126, 127, 65535, 65536})).Draw(t, "size")
 			op, payload = ws.OpBinary, bytes.Repeat(rapid.SliceOfN(rapid.Byte(), 1, 7).Draw(t, "bytes"), size)[:size]
+		}
+		if packed = deflate && rapid.Bool().Draw(t, "compressed"); packed {
+			var err error
+			if payload, err = wsflate.DefaultHelper.Compress(payload); err != nil {
+				t.Fatal(err)
+			}
 		}
 		ends := append(anySplit(t, len(payload)), len(payload))
 		if rapid.Bool().Draw(t, "in one frame") {
@@ -173,7 +197,8 @@ func anyFrames(t *rapid.T) (data []byte) {
 }
 
 // byWsutil reads a stream that breaks no rule as gobwas's own servers do.
-func byWsutil(t *rapid.T, data []byte) (messages []string) {
+func byWsutil(t *rapid.T, data []byte, deflate bool) (messages []string) {
+	var packed wsflate.MessageState
 	note := func(h ws.Header, payload io.Reader) error {
 		all, err := io.ReadAll(payload)
 		messages = append(messages, says(session.Op(h.OpCode), all))
@@ -183,12 +208,20 @@ func byWsutil(t *rapid.T, data []byte) (messages []string) {
 		Source: bytes.NewReader(data), State: ws.StateServerSide, CheckUTF8: true,
 		MaxFrameSize: wire.MaxClientFrame, MaxMessageSize: wire.MaxClientFrame, OnIntermediate: note,
 	}
+	if deflate {
+		r.State, r.Extensions = r.State.Set(ws.StateExtended), []wsutil.RecvExtension{&packed}
+		r.CheckUTF8 = false // it would look at the compressed bytes
+	}
+	unpack := wsflate.NewReader(nil, decompressor)
 	for {
 		h, err := r.NextFrame()
 		if err == io.EOF {
 			return messages
 		}
-		if err == nil {
+		if err == nil && !h.OpCode.IsControl() && packed.IsCompressed() {
+			unpack.Reset(&r)
+			err = note(h, unpack)
+		} else if err == nil {
 			err = note(h, &r)
 		}
 		if err != nil {
@@ -199,19 +232,21 @@ func byWsutil(t *rapid.T, data []byte) (messages []string) {
 
 func TestInboundReadsWhatGobwasReads(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		data := anyFrames(rt)
-		g := feed(rt, data, anySplit(rt, len(data))...)
-		if want := read(byWsutil(rt, data)...); !g.equal(want) {
+		deflate := rapid.Bool().Draw(rt, "deflate")
+		data := anyFrames(rt, deflate)
+		g := feedTo(rt, session.Inbound{Deflate: deflate}, data, anySplit(rt, len(data))...)
+		if want := read(byWsutil(rt, data, deflate)...); !g.equal(want) {
 			rt.Fatalf("got  %v\nwant %v", g, want)
 		}
-		agree(rt, data, g)
+		agree(rt, data, g, deflate)
 	})
 }
 
 func TestInboundRefusesWhatGobwasRefuses(t *testing.T) {
 	refusals := map[int]int{}
 	rapid.Check(t, func(rt *rapid.T) {
-		data := anyFrames(rt)
+		deflate := rapid.Bool().Draw(rt, "deflate")
+		data := anyFrames(rt, deflate)
 		for range rapid.IntRange(1, 4).Draw(rt, "faults") {
 			if len(data) == 0 {
 				break
@@ -230,9 +265,9 @@ func TestInboundRefusesWhatGobwasRefuses(t *testing.T) {
 				data = append(data[:at], append([]byte{rapid.Byte().Draw(rt, "byte")}, data[at:]...)...)
 			}
 		}
-		g := feed(rt, data, anySplit(rt, len(data))...)
+		g := feedTo(rt, session.Inbound{Deflate: deflate}, data, anySplit(rt, len(data))...)
 		refusals[g.code]++
-		agree(rt, data, g)
+		agree(rt, data, g, deflate)
 	})
 	t.Logf("streams by close code (0: not refused): %v", refusals)
 	if refusals[0] == 0 || refusals[1002] == 0 {
@@ -243,6 +278,9 @@ func TestInboundRefusesWhatGobwasRefuses(t *testing.T) {
 // The table and gobwas agree, too.
 func TestTableAgreesWithGobwas(t *testing.T) {
 	for _, c := range cases() {
-		t.Run(c.name, func(t *testing.T) { agree(t, c.stream, c.want) })
+		t.Run(c.name, func(t *testing.T) { agree(t, c.stream, c.want, false) })
+	}
+	for _, c := range deflateCases() {
+		t.Run(c.name, func(t *testing.T) { agree(t, c.stream, c.want, true) })
 	}
 }

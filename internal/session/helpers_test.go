@@ -43,7 +43,12 @@ const maxBuffered = 2 * 80 << 10
 // first error.
 func feed(t rapid.TB, stream []byte, ends ...int) got {
 	t.Helper()
-	var in session.Inbound
+	return feedTo(t, session.Inbound{}, stream, ends...)
+}
+
+// feedTo is feed, to a reader that begins as in.
+func feedTo(t rapid.TB, in session.Inbound, stream []byte, ends ...int) got {
+	t.Helper()
 	var g got
 	at := 0
 	for _, end := range append(ends, len(stream)) {

@@ -32,6 +32,15 @@ func (e *ProtocolError) Error() string { return e.Reason }
 
 func broken(reason string) error { return &ProtocolError{wire.CloseProtocol, reason} }
 
+var errTooBig error = &ProtocolError{wire.CloseTooBig, "message is larger than 64 KiB"}
+
+// The bits of a frame's first byte (RFC 6455, 5.2).
+const (
+	bitFin        = 0x80
+	bitCompressed = 0x40 // RSV1, as RFC 7692, 6 uses it
+	bitsReserved  = 0x70
+)
+
 // header is a frame header that has passed every check of a server.
 type header struct {
 	op      Op
@@ -40,19 +49,26 @@ type header struct {
 	mask    [4]byte
 	size    int // of the header itself
 	control bool
+	packed  bool // it begins a compressed message
 }
 
-// parseHeader reads a frame header from the front of data. ok is false while
-// more bytes are needed. The length is checked before anyone allocates for it.
-func parseHeader(data []byte) (h header, ok bool, err error) {
+// parseHeader reads a frame header from the front of data; deflate says whether
+// messages may be compressed. ok is false while more bytes are needed. The length
+// is checked before anyone allocates for it.
+func parseHeader(data []byte, deflate bool) (h header, ok bool, err error) {
 	if len(data) < 2 {
 		return h, false, nil
 	}
-	h.op, h.fin = Op(data[0]&0x0f), data[0]&0x80 != 0
+	h.op, h.fin = Op(data[0]&0x0f), data[0]&bitFin != 0
 	h.control = h.op&0x8 != 0
+	reserved := data[0] & bitsReserved
+	if deflate && (h.op == OpText || h.op == OpBinary) { // RFC 7692, 6: the first frame tells
+		h.packed = reserved&bitCompressed != 0
+		reserved &^= bitCompressed
+	}
 	length := uint64(data[1] & 0x7f)
 	switch {
-	case data[0]&0x70 != 0: // RFC 6455, 5.2: reserved bits without an extension
+	case reserved != 0: // RFC 6455, 5.2: reserved bits without an extension
 		return h, false, broken("reserved bits are set")
 	case h.op > OpBinary && h.op < OpClose || h.op > OpPong: // RFC 6455, 5.2
 		return h, false, broken("reserved opcode")
@@ -83,7 +99,7 @@ func parseHeader(data []byte) (h header, ok bool, err error) {
 		}
 	}
 	if length > wire.MaxClientFrame {
-		return h, false, &ProtocolError{wire.CloseTooBig, "message is larger than 64 KiB"}
+		return h, false, errTooBig
 	}
 	h.length = int(length)
 	if len(data) < h.size+4 {
@@ -95,12 +111,18 @@ func parseHeader(data []byte) (h header, ok bool, err error) {
 }
 
 // Inbound assembles what a client sends into messages. The zero value is ready.
-// What it keeps is bounded: one frame and one message, each of 64 KiB at most.
+// What it keeps is bounded: one frame and one message, each of 64 KiB at most, as
+// it came. That is also the most that a compressed message may have once inflated.
 type Inbound struct {
 	rest      []byte // the beginning of a frame whose end has not come
 	message   []byte // the fragments so far of a message
 	fragments uint16 // how many they are
 	op        Op     // of that message; 0 when none is under way
+	packed    bool   // that message is compressed
+
+	// Deflate: permessage-deflate was agreed on (RFC 7692), without a context that a
+	// client keeps from one message to the next (client_no_context_takeover).
+	Deflate bool
 }
 
 // maxFragments is how many fragments a message may have. Their bytes are bounded
@@ -145,7 +167,7 @@ func (in *Inbound) Feed(data []byte, handle func(op Op, payload []byte) error) e
 
 // missing is how many bytes rest needs to complete its header or, then, frame.
 func (in *Inbound) missing() (int, error) {
-	h, ok, err := parseHeader(in.rest)
+	h, ok, err := parseHeader(in.rest, in.Deflate)
 	if err != nil {
 		return 0, err
 	}
@@ -168,7 +190,7 @@ func (in *Inbound) missing() (int, error) {
 // frames works off the whole frames at the front of data.
 func (in *Inbound) frames(data []byte, handle func(op Op, payload []byte) error) (used int, err error) {
 	for {
-		h, ok, err := parseHeader(data[used:])
+		h, ok, err := parseHeader(data[used:], in.Deflate)
 		if err != nil {
 			return used, err
 		}
@@ -198,27 +220,35 @@ func (in *Inbound) frame(h header, payload []byte, handle func(op Op, payload []
 	case h.op != OpContinuation && in.op != 0: // RFC 6455, 5.4
 		return broken("a new message inside a fragmented one")
 	case h.op != OpContinuation && h.fin:
-		return deliver(h.op, payload, handle)
+		return deliver(h.op, h.packed, payload, handle)
 	}
 	if len(in.message)+len(payload) > wire.MaxClientFrame {
-		return &ProtocolError{wire.CloseTooBig, "message is larger than 64 KiB"}
+		return errTooBig
 	}
 	if in.fragments++; in.fragments > maxFragments {
 		return &ProtocolError{wire.CloseRateLimited, "message has more than 4096 fragments"}
 	}
 	if in.op == 0 {
-		in.op = h.op
+		in.op, in.packed = h.op, h.packed
 	}
 	in.message = append(in.message, payload...)
 	if !h.fin {
 		return nil
 	}
-	op, message := in.op, in.message
-	in.op, in.message, in.fragments = 0, nil, 0
-	return deliver(op, message, handle)
+	op, packed, message := in.op, in.packed, in.message
+	in.op, in.packed, in.message, in.fragments = 0, false, nil, 0
+	return deliver(op, packed, message, handle)
 }
 
-func deliver(op Op, message []byte, handle func(op Op, payload []byte) error) error {
+func deliver(op Op, packed bool, message []byte, handle func(op Op, payload []byte) error) error {
+	if packed {
+		f := inflaters.Get().(*inflater)
+		defer inflaters.Put(f) // handle is done with the message then
+		var err error
+		if message, err = f.inflate(message); err != nil {
+			return err
+		}
+	}
 	if op == OpText && !utf8.Valid(message) { // RFC 6455, 8.1
 		return &ProtocolError{wire.CloseInvalidText, "text is not UTF-8"}
 	}

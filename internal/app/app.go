@@ -16,6 +16,7 @@ import (
 	"github.com/socialvibes/vibemesh/internal/auth"
 	"github.com/socialvibes/vibemesh/internal/config"
 	"github.com/socialvibes/vibemesh/internal/edge"
+	"github.com/socialvibes/vibemesh/internal/limit"
 	"github.com/socialvibes/vibemesh/internal/mesh"
 	"github.com/socialvibes/vibemesh/internal/netloop"
 	"github.com/socialvibes/vibemesh/internal/schema"
@@ -258,6 +259,8 @@ func (a *App) startEdge(ctx context.Context) error {
 		Node: c.Node, Loops: c.Loops, RingBytes: int(c.RingBytes), ReplayLimit: c.ReplayLimit,
 		NoHistory: c.HistorySize == 0, Threshold: c.Threshold, AllowedOrigins: c.AllowedOrigins,
 		PingInterval: c.PingInterval, DrainTimeout: c.DrainTimeout, CaughtUp: a.mesh.CaughtUp,
+		Slice: c.Slice, NoDeflate: !c.Deflate, ProxyProtocol: c.ProxyProtocol,
+		Limits: limit.Config{Rate: c.ConnectionRate, PerAddressRate: c.AddressRate, PerAddress: c.AddressConnections},
 	}, a.tokens, a.mesh, a.log)
 	if err != nil {
 		return err

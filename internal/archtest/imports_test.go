@@ -19,9 +19,14 @@ var rows = map[string][]string{
 	"internal/ring":    nil,
 	"internal/netloop": {"golang.org/x/sys/unix"},
 
+	// The gates before a request. They know of connections, not of sessions.
+	"internal/limit":      nil,
+	"internal/proxyproto": nil,
+	"internal/tlsport":    {"internal/netloop", "golang.org/x/sync", prometheus},
+
 	// One concern each, on top of the contract.
 	"internal/config":  {"internal/wire"},
-	"internal/session": {"internal/wire"},
+	"internal/session": {"internal/wire", flate},
 	"internal/schema":  {"internal/wire", "github.com/santhosh-tekuri/jsonschema/v6"},
 	"internal/auth": {
 		"internal/wire", "firebase.google.com/go/v4", "google.golang.org/api/option", "golang.org/x/oauth2", prometheus,
@@ -35,7 +40,8 @@ var rows = map[string][]string{
 
 	// What speaks to clients. Neither knows of NATS, nor of the other.
 	"internal/edge": {
-		"internal/wire", "internal/auth", "internal/session", "internal/ring", "internal/netloop", gobwas, prometheus,
+		"internal/wire", "internal/auth", "internal/session", "internal/ring", "internal/netloop", "internal/limit",
+		"internal/proxyproto", gobwas, "github.com/gobwas/httphead", flate, prometheus,
 	},
 	"internal/api": {"internal/wire", "internal/auth", "internal/schema", "github.com/danielgtaylor/huma/v2", prometheus},
 
@@ -55,6 +61,7 @@ var rows = map[string][]string{
 const (
 	prometheus = "github.com/prometheus/client_golang/prometheus"
 	gobwas     = "github.com/gobwas/ws"
+	flate      = "github.com/klauspost/compress/flate"
 	natsClient = "github.com/nats-io/nats.go"
 	natsServer = "github.com/nats-io/nats-server/v2"
 )

@@ -46,11 +46,21 @@ type Config struct {
 	ReplayLimit  int           `name:"ws-replay-limit" env:"WS_REPLAY_LIMIT" default:"1000" help:"Most events one resume replays."`
 	RingBytes    Bytes         `name:"ws-ring-bytes" env:"WS_RING_BYTES" default:"64MiB" help:"Memory for the recent log."`
 
+	TLSCert string `name:"ws-tls-cert" env:"WS_TLS_CERT" placeholder:"FILE" help:"Certificate chain in PEM, to serve WS_ADDR by TLS; read again when it changes."`
+	TLSKey  string `name:"ws-tls-key" env:"WS_TLS_KEY" placeholder:"FILE" help:"Its private key in PEM."`
+
+	ProxyProtocol      bool    `name:"ws-proxy-protocol" env:"WS_PROXY_PROTOCOL" default:"false" help:"Every connection begins with the PROXY protocol's header, version 2; only for a port that a load balancer alone can reach."`
+	ConnectionRate     float64 `name:"ws-connection-rate" env:"WS_CONNECTION_RATE" default:"0" help:"Most new connections a second that an edge takes; more get 429; 0: no limit."`
+	AddressRate        float64 `name:"ws-address-rate" env:"WS_ADDRESS_RATE" default:"0" help:"Most new connections a second from one address; more get 429; 0: no limit."`
+	AddressConnections int     `name:"ws-address-connections" env:"WS_ADDRESS_CONNECTIONS" default:"0" help:"Most connections at once from one address; more get 429; 0: no limit."`
+
 	Threshold      int           `name:"ws-connection-threshold" env:"WS_CONNECTION_THRESHOLD" default:"0" help:"Sessions above which new upgrades get 503; 0: no limit."`
 	AllowedOrigins []string      `name:"ws-allowed-origins" env:"WS_ALLOWED_ORIGINS" placeholder:"ORIGIN" help:"Origins of web pages that may connect, beside the same origin; * allows all."`
 	PingInterval   time.Duration `name:"ws-ping-interval" env:"WS_PING_INTERVAL" default:"60s" help:"Silence after which a client is pinged."`
 	DrainTimeout   time.Duration `name:"ws-drain-timeout" env:"WS_DRAIN_TIMEOUT" default:"30s" help:"Longest time to drain before stopping."`
 	Loops          int           `name:"ws-loops" env:"WS_LOOPS" default:"0" help:"Event loops; 0: one for each core."`
+	Slice          int           `name:"ws-slice" env:"WS_SLICE" default:"256" help:"Sessions that a broadcast visits before everything else has its turn."`
+	Deflate        bool          `name:"ws-deflate" env:"WS_DEFLATE" default:"true" negatable:"" help:"Compress broadcasts and large messages for clients that offer permessage-deflate."`
 
 	Node      string `name:"ws-node" env:"WS_NODE" placeholder:"NAME" help:"Name of this node, as clients and logs see it; default: the host's."`
 	LogLevel  string `name:"ws-log-level" env:"WS_LOG_LEVEL" default:"info" enum:"debug,info,warn,error" help:"Least severe messages that are logged: debug, info, warn or error."`
@@ -105,6 +115,8 @@ func (c *Config) Validate(role Role) error {
 		{"WS_HISTORY_BYTES", int64(c.HistoryBytes), 0, math.MaxInt64},
 		{"WS_CONNECTION_THRESHOLD", int64(c.Threshold), 0, math.MaxInt32},
 		{"WS_LOOPS", int64(c.Loops), 0, 1024},
+		{"WS_SLICE", int64(c.Slice), 1, math.MaxInt32},
+		{"WS_ADDRESS_CONNECTIONS", int64(c.AddressConnections), 0, math.MaxInt32},
 		{"WS_PING_INTERVAL (seconds)", int64(c.PingInterval / time.Second), 1, 600},
 		{"WS_DRAIN_TIMEOUT (seconds)", int64(c.DrainTimeout / time.Second), 0, 3600},
 	} {
@@ -160,6 +172,17 @@ func (c *Config) validateServing(wrong func(string, ...any)) {
 		_, port, err := net.SplitHostPort(a.addr)
 		if _, perr := strconv.ParseUint(port, 10, 16); err != nil || perr != nil {
 			wrong("%s %q: use HOST:PORT or :PORT, such as :8080", a.name, a.addr)
+		}
+	}
+	if (c.TLSCert == "") != (c.TLSKey == "") {
+		wrong("WS_TLS_CERT and WS_TLS_KEY go together: name the files of the certificate chain and of its key, or neither")
+	}
+	for _, r := range []struct {
+		name string
+		v    float64
+	}{{"WS_CONNECTION_RATE", c.ConnectionRate}, {"WS_ADDRESS_RATE", c.AddressRate}} {
+		if !(r.v >= 0 && r.v <= 1e6) {
+			wrong("%s %v: connections a second, from 0 (no limit) to 1000000", r.name, r.v)
 		}
 	}
 	if !headerName.MatchString(c.PublishHeader) {

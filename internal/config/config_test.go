@@ -68,6 +68,8 @@ func TestDefaults(t *testing.T) {
 		RingBytes:     64 << 20,
 		PingInterval:  60 * time.Second,
 		DrainTimeout:  30 * time.Second,
+		Slice:         256,
+		Deflate:       true,
 		LogLevel:      "info",
 		LogFormat:     "auto",
 		// Empty: the NATS URL (a server of its own), credentials, the Firebase

@@ -13,11 +13,10 @@ const (
 	acceptPause = 1        // ticks without accepting, when no more files may be opened
 )
 
-// accept takes what waits at the listener and gives each connection to the next
-// loop in turn.
+// accept takes what waits at the listener.
 func (l *loop) accept() {
 	for range acceptBatch {
-		fd, err := netloop.Accept(l.ln.FD)
+		fd, peer, err := netloop.Accept(l.ln.FD)
 		switch {
 		case err == nil:
 		case errors.Is(err, netloop.ErrAgain):
@@ -30,13 +29,33 @@ func (l *loop) accept() {
 			return
 		}
 		l.edge.metrics.accepted.Add(1)
-		to := l.edge.loops[int(l.edge.nextLoop.Add(1))%len(l.edge.loops)]
-		if to == l {
-			l.adopt(fd, nil)
+		if to := l.takes(); to == l {
+			l.adopt(arrival{fd: fd, client: peer})
 		} else {
-			to.post(message{kind: msgConn, fd: fd})
+			to.post(message{kind: msgConn, conn: arrival{fd: fd, client: peer}})
 		}
 	}
+}
+
+// imbalance is how many connections more than another a loop may have before it
+// gives new ones away, which costs a wake.
+const imbalance = 64
+
+// takes chooses the loop for a new connection: this one, unless another has far
+// fewer.
+func (l *loop) takes() *loop {
+	l.counters.held.Store(l.conns.held())
+	least := l
+	for _, other := range l.edge.loops {
+		if other.counters.held.Load()+imbalance < l.counters.held.Load() &&
+			other.counters.held.Load() < least.counters.held.Load() {
+			least = other
+		}
+	}
+	if least != l {
+		least.counters.held.Add(1) // until it looks itself, at the end of its turn
+	}
+	return least
 }
 
 // refuseOne keeps a full process from spinning on a listener that stays ready:
@@ -44,7 +63,7 @@ func (l *loop) accept() {
 func (l *loop) refuseOne(err error) {
 	l.edge.metrics.refused("file_limit")
 	netloop.CloseFD(l.spare)
-	if fd, err := netloop.Accept(l.ln.FD); err == nil {
+	if fd, _, err := netloop.Accept(l.ln.FD); err == nil {
 		netloop.CloseFD(fd)
 	}
 	var openErr error
@@ -74,29 +93,11 @@ func (l *loop) listenAgain() {
 	l.mute = false
 }
 
-// adopt makes a connection this loop's own and waits for its request, or for what
-// is missing of it.
-func (l *loop) adopt(fd int, read []byte) {
-	if l.stop.Load() {
-		netloop.CloseFD(fd)
-		return
-	}
-	slot, c := l.conns.add(fd)
-	c.state = stateHeader
-	r := refOf(slot, c)
-	if err := l.poller.Add(fd, uint64(r)); err != nil {
-		l.edge.log.Error("watching a connection", "err", err)
-		l.drop(slot, c)
-		return
-	}
-	l.setDue(r, c, l.edge.cfg.HeaderTimeout)
-	if len(read) > 0 {
-		l.judge(slot, c, read, false)
-	}
-}
-
 // readRequest reads on a connection whose request is not yet complete.
 func (l *loop) readRequest(slot int32, c *conn) {
+	if c.more.gate && !l.passGates(slot, c) {
+		return
+	}
 	n, err := netloop.Read(int(c.fd), l.buf[:])
 	if errors.Is(err, netloop.ErrAgain) {
 		return
@@ -106,24 +107,27 @@ func (l *loop) readRequest(slot int32, c *conn) {
 		l.drop(slot, c)
 		return
 	}
-	request := l.buf[:n]
-	if c.more != nil {
-		request = append(c.more.request, request...)
+	request, seen := l.buf[:n], len(c.more.request)
+	if seen > 0 {
+		c.more.request = append(c.more.request, request...)
+		request = c.more.request
 	}
-	l.judge(slot, c, request, n == len(l.buf) || c.ended)
+	l.judge(slot, c, request, seen, n == len(l.buf) || c.ended)
 }
 
-// judge decides what becomes of a connection by what came of its request. more
-// says that no event comes for what is still unread.
-func (l *loop) judge(slot int32, c *conn, request []byte, more bool) {
-	switch verdict(request, l.edge.cfg.Path) {
+// judge decides what becomes of a connection by what came of its request, of which
+// it has seen the beginning before. more says that no event comes for what is still
+// unread.
+func (l *loop) judge(slot int32, c *conn, request []byte, seen int, more bool) {
+	switch verdict(request, seen, l.edge.cfg.Path) {
 	case requestPartial:
 		if len(request) > maxRequest {
 			l.refuse(slot, c, "431 Request Header Fields Too Large", "too_large")
 			return
 		}
-		// Kept only for those whose request does not come in one piece.
-		c.needMore().request = append([]byte(nil), request...)
+		if seen == 0 { // kept only for those whose request does not come in one piece
+			c.more.request = append([]byte(nil), request...)
+		}
 		if more {
 			l.later(slot, c)
 		}
@@ -143,19 +147,24 @@ func (l *loop) judge(slot int32, c *conn, request []byte, more bool) {
 func (l *loop) refuse(slot int32, c *conn, status, result string) {
 	l.edge.metrics.handshake(result)
 	// If it is not taken at once it is lost: the connection ends either way.
-	_, _ = netloop.Write(int(c.fd), []byte("HTTP/1.1 "+status+"\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")) //nolint:errcheck // see above
+	_, _ = netloop.Write(int(c.fd), refusal(status)) //nolint:errcheck // see above
 	l.drop(slot, c)
+}
+
+// refusal is an answer of a status, and headers that may follow it, alone.
+func refusal(status string) []byte {
+	return []byte("HTTP/1.1 " + status + "\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
 }
 
 // handOver gives a connection to net/http, with the bytes already read.
 func (l *loop) handOver(slot int32, c *conn, read []byte) {
-	fd := int(c.fd)
-	err := l.poller.Remove(fd)
+	a := arrival{fd: int(c.fd), read: read, client: c.more.client, ticket: c.ticket, passed: true}
+	err := l.poller.Remove(a.fd)
 	l.conns.remove(slot)
 	if err == nil {
-		err = l.edge.http.give(fd, read)
+		err = l.edge.give(a)
 	} else {
-		netloop.CloseFD(fd)
+		l.edge.dismiss(a)
 	}
 	if err != nil {
 		l.edge.metrics.refused("http_behind")
@@ -176,8 +185,9 @@ var (
 )
 
 // verdict tells an upgrade of the path from every other request, as early as
-// the bytes allow.
-func verdict(request []byte, path string) requestVerdict {
+// the bytes allow. The first of them, seen before, are not searched again for the
+// header's end: one that comes byte by byte must not cost the square of its length.
+func verdict(request []byte, seen int, path string) requestVerdict {
 	const method = "GET "
 	want := method + path
 	if n := min(len(request), len(want)); string(request[:n]) != want[:n] {
@@ -188,11 +198,12 @@ func verdict(request []byte, path string) requestVerdict {
 	if end := request[len(want)]; end != '?' && end != ' ' {
 		return requestOther
 	}
-	i := bytes.Index(request, endOfHeader)
+	from := max(seen-len(endOfHeader)+1, 0)
+	i := bytes.Index(request[from:], endOfHeader)
 	if i < 0 {
 		return requestPartial
 	}
-	if !containsFold(request[:i], upgradeName) {
+	if !containsFold(request[:from+i], upgradeName) {
 		return requestOther // net/http answers 426
 	}
 	return requestUpgrade

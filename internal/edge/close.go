@@ -47,6 +47,9 @@ func (l *loop) ready(r ref, rep *reply) {
 func (l *loop) begin(r ref, c *conn, rep *reply) {
 	slot := r.slot()
 	c.user = rep.identity.UID
+	if c.deflate = rep.deflate; c.deflate {
+		l.edge.packing.Add(1)
+	}
 	c.expires = l.clockOf(rep.identity.Expires)
 	c.heard = l.clock()
 	c.state = stateReplay // where seq is in the ring is found by resume
@@ -84,7 +87,7 @@ func (l *loop) sayAndClose(slot int32, c *conn, words []byte) {
 // closeWith ends a session with a close frame.
 func (l *loop) closeWith(slot int32, c *conn, code int, reason string) {
 	switch c.state {
-	case stateHeader:
+	case stateHeader, stateRefused:
 		l.drop(slot, c)
 	case stateClosing, stateFree:
 	default:
@@ -140,7 +143,7 @@ func (l *loop) readClosing(slot int32, c *conn) {
 // of the wheel would come up before its time, and be taken for one that was changed.
 func (l *loop) setDue(r ref, c *conn, delay time.Duration) {
 	delay = min(delay, (wheelSlots-64)*wheelTick) // less than a turn, also when the loop is late
-	c.due = l.clock() + max(uint32((delay+wheelTick-1)/wheelTick), 1)
+	c.due = l.clock() + uint32((delay+wheelTick-1)/wheelTick) + 1 // never before: clock has been going for up to a tick
 	l.wheel.Add(uint64(r), int64(c.due))
 }
 
@@ -181,7 +184,7 @@ func (l *loop) due(id uint64) {
 	switch c.state {
 	case stateHeader:
 		l.refuse(r.slot(), c, "408 Request Timeout", "timeout")
-	case stateClosing:
+	case stateClosing, stateRefused:
 		l.drop(r.slot(), c)
 	case stateSetUp: // SetupTimeout bounds it
 	default:
@@ -248,13 +251,16 @@ func (l *loop) drain(window time.Duration) {
 	l.leave = leave{active: true, window: max(window, 1)}
 }
 
+// leaveBatch is how many sessions a turn asks to leave.
+const leaveBatch = 256
+
 // drainSlice does a turn's share of a drain: each session gets its own slot of the
 // window.
 func (l *loop) drainSlice() {
 	if !l.leave.active {
 		return
 	}
-	end := min(l.leave.at+sliceSize, l.conns.high)
+	end := min(l.leave.at+leaveBatch, l.conns.high)
 	for slot := l.leave.at; slot < end; slot++ {
 		c := l.conns.at(slot)
 		switch c.state {

@@ -1,6 +1,9 @@
 package edge
 
 import (
+	"net/netip"
+
+	"github.com/socialvibes/vibemesh/internal/limit"
 	"github.com/socialvibes/vibemesh/internal/session"
 )
 
@@ -10,6 +13,7 @@ type state uint8
 const (
 	stateFree    state = iota
 	stateHeader        // its request is being read
+	stateRefused       // its request was not let in; waiting for the peer's end
 	stateSetUp         // the pool signs it in
 	stateLive          // it has everything up to max(pos, loop.done)
 	stateLagging       // it is continued from the ring: see more
@@ -29,13 +33,15 @@ type conn struct {
 	ended   bool  // the peer has ended its side: what is unread ends with that
 	again   bool  // in loop.again
 	tokens  uint8 // frames it may send
+	deflate bool  // permessage-deflate was agreed on
 	prev    int32 // sessions of the same user, as slots; -1 at the ends
 	next    int32
 	heard   uint32 // when it last sent something, seconds of the loop's clock
 	due     uint32 // when the wheel wants it, the same clock
 	// expires is when its token ends, the same clock.
 	expires uint32
-	pos     uint64 // stateLive: it has what is at or before this position, or loop.done if later
+	ticket  limit.Ticket // what its address is counted by: see arrive.go
+	pos     uint64       // stateLive: it has what is at or before this position, or loop.done if later
 	user    string
 	key     uint64 // the ring's hash of user
 	more    *more
@@ -45,6 +51,8 @@ type conn struct {
 type more struct {
 	in      session.Inbound // a frame or message half read; in stateHeader unused
 	request []byte          // stateHeader: the request so far; stateSetUp: what came behind it
+	client  netip.AddrPort  // until it is signed in: who it is from
+	gate    bool            // stateHeader: it has gates to pass; see arrive.go
 	out     []byte          // not yet taken by the socket: the end of a frame, whole ones after it
 	pos     uint64          // out ends at this position (stateLagging)
 	seq     uint64          // out ends at this sequence (stateLagging, stateReplay)
@@ -110,6 +118,9 @@ func (cs *conns) add(fd int) (int32, *conn) {
 	}
 	return slot, c
 }
+
+// held is how many connections there are.
+func (cs *conns) held() int64 { return int64(cs.high) - int64(len(cs.free)) }
 
 // remove gives a slot back.
 func (cs *conns) remove(slot int32) {

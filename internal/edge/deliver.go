@@ -12,7 +12,6 @@ import (
 
 const (
 	routeBatch = 512  // entries routed in one turn
-	sliceSize  = 256  // sessions that a sweep visits in one turn
 	writeBatch = 64   // entries in one writev of a session of its own
 	sweepBatch = 512  // broadcasts in one writev that sessions share
 	maxMarks   = 4096 // see deliverer.marks
@@ -51,6 +50,7 @@ type deliverer struct {
 	// The broadcasts of the sweep that goes on, in the kernel's form once for all
 	// sessions that have none of them: what a delivery costs is then the writev.
 	shared     netloop.Vectors
+	packed     netloop.Vectors // the same for those that take them compressed
 	sharedPos  []uint64
 	sharedFrom uint64 // they are all that came after this position
 
@@ -220,7 +220,7 @@ func (d *deliverer) broadcastSlice() {
 	} else if d.sharedFrom < d.view.Floor() {
 		d.unshare() // the ring has dropped some of them
 	}
-	for visited := 0; visited < sliceSize && s.at < int(l.conns.high); s.at++ {
+	for visited := 0; visited < l.edge.cfg.Slice && s.at < int(l.conns.high); s.at++ {
 		slot := int32(s.at)
 		c := l.conns.at(slot)
 		if c.state != stateLive || c.pos >= s.upTo {
@@ -229,7 +229,11 @@ func (d *deliverer) broadcastSlice() {
 		visited++
 		if len(d.sharedPos) > 0 && c.pos <= d.sharedFrom && c.more == nil {
 			// All it lacks: what was for it alone was delivered when it was routed.
-			if d.write(slot, c, &d.shared, d.sharedPos, d.sharedFrom) {
+			vec := &d.shared
+			if c.deflate {
+				vec = &d.packed
+			}
+			if d.write(slot, c, vec, d.sharedPos, d.sharedFrom) {
 				c.pos = s.upTo
 			}
 		} else {
@@ -245,6 +249,7 @@ func (d *deliverer) broadcastSlice() {
 
 func (d *deliverer) unshare() {
 	d.shared.Reset()
+	d.packed.Reset()
 	d.sharedPos = d.sharedPos[:0]
 }
 
@@ -260,8 +265,10 @@ func (d *deliverer) share() {
 		d.sharedPos = d.sharedPos[:0]
 		return
 	}
+	takesPacked := conn{deflate: true}
 	for _, pos := range d.sharedPos {
 		d.shared.Add(d.view.At(pos).Frame)
+		d.packed.Add(d.frame(&takesPacked, pos))
 	}
 }
 
@@ -284,7 +291,7 @@ func (d *deliverer) advance(slot int32, c *conn) {
 		}
 		d.vec.Reset()
 		for _, pos := range d.items {
-			d.vec.Add(d.view.At(pos).Frame)
+			d.vec.Add(d.frame(c, pos))
 		}
 		if !d.write(slot, c, &d.vec, d.items, from) {
 			return
@@ -336,7 +343,7 @@ func (d *deliverer) write(slot int32, c *conn, vec *netloop.Vectors, items []uin
 		d.count(items)
 		return true
 	}
-	whole, rest := d.taken(items, n)
+	whole, rest := d.taken(c, items, n)
 	d.count(items[:whole])
 	m := c.needMore()
 	m.pos = from
@@ -346,7 +353,7 @@ func (d *deliverer) write(slot int32, c *conn, vec *netloop.Vectors, items []uin
 	if rest > 0 {
 		// The frame that was cut must end before anything else begins. A copy: the
 		// ring's segment must not be kept alive by a slow session.
-		m.out = append(m.out[:0], d.view.At(items[whole]).Frame[rest:]...)
+		m.out = append(m.out[:0], d.frame(c, items[whole])[rest:]...)
 		m.pos = items[whole]
 		d.count(items[whole : whole+1])
 	}
@@ -359,9 +366,9 @@ func (d *deliverer) write(slot int32, c *conn, vec *netloop.Vectors, items []uin
 }
 
 // taken finds how many whole frames n bytes are, and how much of the next one.
-func (d *deliverer) taken(items []uint64, n int) (whole, rest int) {
+func (d *deliverer) taken(c *conn, items []uint64, n int) (whole, rest int) {
 	for _, pos := range items {
-		size := len(d.view.At(pos).Frame)
+		size := len(d.frame(c, pos))
 		if n < size {
 			break
 		}

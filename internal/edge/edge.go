@@ -22,8 +22,10 @@ import (
 	"time"
 
 	"github.com/socialvibes/vibemesh/internal/auth"
+	"github.com/socialvibes/vibemesh/internal/limit"
 	"github.com/socialvibes/vibemesh/internal/netloop"
 	"github.com/socialvibes/vibemesh/internal/ring"
+	"github.com/socialvibes/vibemesh/internal/session"
 	"github.com/socialvibes/vibemesh/internal/wire"
 )
 
@@ -35,10 +37,15 @@ type Config struct {
 	RingBytes      int           // default 64 MiB
 	ReplayLimit    int           // most events of one resume; default 1000
 	NoHistory      bool          // nothing is replayed beyond the ring
+	NoDeflate      bool          // permessage-deflate is not offered to anybody
+	Slice          int           // sessions that a broadcast visits in one turn; default 256
 	Threshold      int           // sessions above which upgrades are refused; 0: none
 	AllowedOrigins []string      // beside the same origin; "*" allows all
 	PingInterval   time.Duration // silence after which a client is pinged; default 60 s
 	DrainTimeout   time.Duration // longest drain; default 30 s
+	Limits         limit.Config  // of new connections
+	ProxyProtocol  bool          // every connection begins with a header of the PROXY protocol, version 2
+	TLS            Terminator    // nil: connections are plain
 	HeaderTimeout  time.Duration // for a request's header; default 5 s
 	SetupTimeout   time.Duration // for signing in and resuming; default 10 s
 	TailPatience   time.Duration // how long a cursor may be ahead of the tail; default 5 s
@@ -70,6 +77,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.ReplayLimit <= 0 {
 		c.ReplayLimit = 1000
+	}
+	if c.Slice <= 0 {
+		c.Slice = 256
 	}
 	return c
 }
@@ -111,19 +121,27 @@ type Edge struct {
 	loops   []*loop
 	http    *handover
 	metrics *metrics
+	limits  *limit.Limiter
+
+	handshakes chan struct{} // one for each TLS handshake under way
+	refusals   seldom
 
 	instance uint32 // random: tells the sessions of one run of a node from the next's
 
+	// echo takes messages in the place of the protocol, in tests of RFC 6455 only.
+	echo func(l *loop, r ref, c *conn, op session.Op, payload []byte) bool
+
 	gen      atomic.Pointer[generation]
 	sessions atomic.Int64 // of all loops, those being set up included
+	packing  atomic.Int64 // live sessions that take compressed messages
 	draining atomic.Bool
-	muted    atomic.Int32 // loops that no longer accept, because of a drain
-	nextLoop atomic.Uint32
+	muted    atomic.Int32  // loops that no longer accept, because of a drain
+	nextLoop atomic.Uint32 // for upgrades that come back from net/http
 
 	// Owned by the tail.
 	tail struct {
-		frame []byte // scratch
-		seq   uint64
+		frame, packed []byte // scratch
+		seq           uint64
 	}
 	moved struct {
 		sync.Mutex
@@ -139,6 +157,8 @@ func New(cfg Config, a Authenticator, h History, log *slog.Logger) (*Edge, error
 	e.origins = newOriginRule(cfg.AllowedOrigins)
 	e.moved.ch = make(chan struct{})
 	e.metrics = newMetrics(e)
+	e.limits = limit.New(cfg.Limits)
+	e.handshakes = make(chan struct{}, maxHandshakes)
 	for i := range cfg.Loops {
 		l, err := newLoop(e, i)
 		if err != nil {
@@ -173,8 +193,12 @@ func (e *Edge) Append(entry *wire.Entry) {
 		return
 	}
 	e.tail.frame = appendEventFrame(e.tail.frame[:0], entry, g.cursor(entry.Seq))
+	e.tail.packed = e.tail.packed[:0]
+	if e.packing.Load() > 0 && packs(entry) {
+		e.tail.packed = appendPacked(e.tail.packed, e.tail.frame)
+	}
 	g.ring.Append(ring.Entry{
-		Seq: entry.Seq, Time: entry.Time, Kind: kind, ID: entry.Audience.ID, Frame: e.tail.frame,
+		Seq: entry.Seq, Time: entry.Time, Kind: kind, ID: entry.Audience.ID, Frame: e.tail.frame, Packed: e.tail.packed,
 	})
 	e.advanced(entry.Seq)
 }
@@ -258,10 +282,15 @@ func (e *Edge) Serve(ctx context.Context, ln *netloop.Listener) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	e.work = newPool(ctx, 8*e.cfg.Loops, 4096)
 	e.reads = newPool(ctx, 4*e.cfg.Loops, 4096)
-	defer e.closePollers() // last: the pools' jobs still wake them
-	defer e.reads.wait()
-	defer e.work.wait()
-	defer cancel(nil)
+	defer func() {
+		cancel(nil)
+		e.work.wait()
+		e.reads.wait()
+		for _, l := range e.loops {
+			l.takeInbox() // what was given to one that had ended
+		}
+		e.closePollers() // the pools' jobs have woken them until now
+	}()
 	var wg sync.WaitGroup
 	for _, l := range e.loops {
 		wg.Go(func() {
@@ -276,9 +305,6 @@ func (e *Edge) Serve(ctx context.Context, ln *netloop.Listener) error {
 		l.poller.Wake()
 	}
 	wg.Wait()
-	for _, l := range e.loops {
-		l.takeInbox() // what another loop accepted for one that had ended
-	}
 	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
 		return cause
 	}
@@ -320,9 +346,9 @@ func (e *Edge) Drain(ctx context.Context) {
 // is closed with 1012.
 const drainGrace = time.Second
 
-// drainTail is what a drain takes after the last slot: the grace, up to a tick
-// of the wheel, and the patience with a peer that does not end its side.
-const drainTail = drainGrace + wheelTick + closePatience
+// drainTail is what a drain takes after the last slot: the grace, and the patience
+// with a peer that does not end its side, each with up to a tick of the wheel.
+const drainTail = drainGrace + closePatience + 2*wheelTick
 
 // Draining reports whether Drain was called.
 func (e *Edge) Draining() bool { return e.draining.Load() }

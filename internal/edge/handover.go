@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/netip"
 	"sync"
 
+	"github.com/socialvibes/vibemesh/internal/limit"
 	"github.com/socialvibes/vibemesh/internal/netloop"
 )
 
@@ -24,20 +26,25 @@ func newHandover() *handover {
 	return &handover{conns: make(chan net.Conn, 256), done: make(chan struct{})}
 }
 
-// give passes a socket on with what was read from it. It does not block: while
-// net/http is that far behind, the connection is refused.
-func (h *handover) give(fd int, read []byte) error {
-	conn, err := netloop.Conn(fd)
+// give passes a connection on to net/http. It does not block: while net/http is
+// behind, the connection is refused.
+func (e *Edge) give(a arrival) error {
+	conn, err := netloop.Conn(a.fd)
 	if err != nil {
+		e.limits.Release(a.ticket)
 		return err
 	}
+	return e.http.give(&prefixedConn{Conn: conn, prefix: a.read, client: a.client, edge: e, ticket: a.ticket})
+}
+
+func (h *handover) give(conn net.Conn) error {
 	select {
 	case <-h.done:
 		return errors.Join(net.ErrClosed, conn.Close())
 	default:
 	}
 	select {
-	case h.conns <- &prefixedConn{Conn: conn, prefix: read}:
+	case h.conns <- conn:
 		select {
 		case <-h.done: // Close may have looked before
 			return h.Close()
@@ -103,23 +110,44 @@ func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	read.Write(behind)
-	if p, ok := conn.(*prefixedConn); ok {
-		read.Write(p.prefix)
-		conn = p.Conn
+	p, ok := conn.(*prefixedConn)
+	if !ok {
+		return
 	}
-	fd, err := netloop.Take(conn)
-	if err != nil {
+	read.Write(p.prefix)
+	a := arrival{read: read.Bytes(), client: p.client, passed: true}
+	if a.fd, err = netloop.Take(p.Conn); err != nil {
 		e.metrics.refused("http_upgrade")
 		e.log.Error("taking a connection back", "err", err)
 		return
 	}
+	a.ticket, p.ticket = p.ticket, 0 // it stays counted
 	l := e.loops[int(e.nextLoop.Add(1))%len(e.loops)]
-	l.post(message{kind: msgConn, fd: fd, read: read.Bytes()})
+	l.post(message{kind: msgConn, conn: a})
 }
 
+// prefixedConn is a connection of net/http's, whose first bytes a loop has read.
 type prefixedConn struct {
 	net.Conn
 	prefix []byte
+	client netip.AddrPort
+	edge   *Edge
+	once   sync.Once
+	ticket limit.Ticket
+}
+
+// RemoteAddr is the client's address, also behind a balancer.
+func (c *prefixedConn) RemoteAddr() net.Addr {
+	if c.client.IsValid() {
+		return net.TCPAddrFromAddrPort(c.client)
+	}
+	return c.Conn.RemoteAddr()
+}
+
+// Close ends the connection, and gives its place to another one.
+func (c *prefixedConn) Close() error {
+	c.once.Do(func() { c.edge.limits.Release(c.ticket) })
+	return c.Conn.Close()
 }
 
 func (c *prefixedConn) Read(b []byte) (int, error) {

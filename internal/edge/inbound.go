@@ -29,7 +29,7 @@ func (l *loop) readable(slot int32, c *conn) {
 	case stateSetUp:
 		// Nothing may come before the upgrade is answered; what does, an end of the
 		// stream included, is read after it: see ready.
-	case stateClosing:
+	case stateClosing, stateRefused:
 		l.readClosing(slot, c)
 	default:
 		l.readFrames(slot, c)
@@ -77,6 +77,7 @@ func (l *loop) feed(r ref, c *conn, data []byte) error {
 		in = c.more.in
 		c.more.in = session.Inbound{}
 	}
+	in.Deflate = c.deflate
 	err := in.Feed(data, func(op session.Op, payload []byte) error {
 		if err := l.message(r, c, op, payload); err != nil {
 			return err
@@ -100,6 +101,9 @@ func (l *loop) feed(r ref, c *conn, data []byte) error {
 
 // message handles one message or control frame of a client.
 func (l *loop) message(r ref, c *conn, op session.Op, payload []byte) error {
+	if echo := l.edge.echo; echo != nil && echo(l, r, c, op, payload) {
+		return nil
+	}
 	if c.tokens == 0 {
 		l.closeWith(r.slot(), c, wire.CloseRateLimited, "")
 		return errDone

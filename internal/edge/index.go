@@ -84,7 +84,7 @@ func (d *deliverer) topicSlice() {
 	if s.at == 0 {
 		s.upTo, s.later = d.routed, 0
 	}
-	for visited := 0; visited < sliceSize && s.at < len(t.members); visited++ {
+	for visited := 0; visited < d.loop.edge.cfg.Slice && s.at < len(t.members); visited++ {
 		slot := t.members[s.at]
 		s.at++
 		d.advance(slot, d.loop.conns.at(slot)) // may remove the member: see leave

@@ -60,7 +60,7 @@ func (l *loop) resume(slot int32, c *conn) {
 		}
 		d.vec.Reset()
 		for _, pos := range d.items {
-			d.vec.Add(d.view.At(pos).Frame)
+			d.vec.Add(d.frame(c, pos))
 		}
 		from := m.pos
 		if !d.write(slot, c, &d.vec, d.items, from) {
@@ -87,7 +87,7 @@ func (l *loop) topUp(c *conn) {
 		return // resume finds out
 	}
 	for i, pos := range d.items {
-		frame := d.view.At(pos).Frame
+		frame := d.frame(c, pos)
 		if len(m.out)+len(frame) > topUpBytes {
 			d.items = d.items[:i]
 			break

@@ -48,7 +48,7 @@ type inbox struct {
 type msgKind uint8
 
 const (
-	msgConn  msgKind = iota // fd, read: a connection from another loop, or back from net/http
+	msgConn  msgKind = iota // conn: from another loop, out of TLS, or back from net/http
 	msgReady                // reply: set-up is over
 	msgPage                 // page: entries of the stream
 	msgToken                // reply: another token was verified
@@ -57,8 +57,7 @@ const (
 
 type message struct {
 	kind   msgKind
-	fd     int
-	read   []byte
+	conn   arrival
 	to     ref
 	reply  *reply
 	page   *page
@@ -140,6 +139,7 @@ func (l *loop) turn() error {
 	l.deliver.slice()
 	l.drainSlice()
 	l.workAgain()
+	l.counters.held.Store(l.conns.held())
 	if busy {
 		// The slices write by raw system calls, which the scheduler does not see:
 		// give it a turn, so that nothing else on this core starves.
@@ -151,9 +151,10 @@ func (l *loop) turn() error {
 // clock is the loop's time: ticks of the wheel, which are seconds.
 func (l *loop) clock() uint32 { return uint32(l.wheel.Tick(l.now)) }
 
-// clockOf converts a time to the loop's clock. The far future is its end.
+// clockOf converts a time of the wall's clock, such as the end of a token, to the
+// loop's, which a step of the wall's does not move. The far future is its end.
 func (l *loop) clockOf(t time.Time) uint32 {
-	return uint32(min(max(l.wheel.Tick(t), 0), 1<<32-1))
+	return uint32(min(max(int64(l.clock())+int64(t.Sub(l.now)/wheelTick), 0), 1<<32-1))
 }
 
 func (l *loop) event(ev netloop.Event) {
@@ -180,7 +181,7 @@ func (l *loop) writable(slot int32, c *conn) {
 	switch c.state {
 	case stateLagging, stateReplay:
 		l.resume(slot, c)
-	case stateClosing:
+	case stateClosing, stateRefused:
 		l.flushClosing(slot, c)
 	}
 }
@@ -216,7 +217,7 @@ func (l *loop) takeInbox() {
 		m := &messages[i]
 		switch m.kind {
 		case msgConn:
-			l.adopt(m.fd, m.read)
+			l.adopt(m.conn)
 		case msgReady:
 			l.ready(m.to, m.reply)
 		case msgPage:
@@ -235,10 +236,11 @@ func (l *loop) takeInbox() {
 
 // drop ends a connection without another word.
 func (l *loop) drop(slot int32, c *conn) {
-	if c.state != stateHeader {
+	if c.state != stateHeader && c.state != stateRefused {
 		l.edge.sessions.Add(-1)
 	}
 	l.forget(slot, c)
+	l.edge.limits.Release(c.ticket)
 	netloop.CloseFD(int(c.fd))
 	l.conns.remove(slot)
 }
@@ -252,6 +254,9 @@ func (l *loop) forget(slot int32, c *conn) {
 			l.deliver.leaveAll(c)
 		}
 		l.counters.live.Add(-1)
+		if c.deflate {
+			l.edge.packing.Add(-1)
+		}
 	}
 }
 

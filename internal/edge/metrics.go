@@ -15,6 +15,7 @@ import (
 type counters struct {
 	_         [64]byte // no neighbour on the same cache line
 	live      atomic.Int64
+	held      atomic.Int64 // connections: see takes
 	delivered atomic.Uint64
 	writes    atomic.Uint64
 	received  atomic.Uint64

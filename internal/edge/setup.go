@@ -23,6 +23,7 @@ type reply struct {
 	identity auth.Identity
 	topics   []string
 	after    uint64 // out ends at this sequence of the log
+	deflate  bool
 }
 
 // beginSetUp answers a complete request: at once if nothing that it takes can
@@ -33,10 +34,7 @@ type reply struct {
 // did not wait for the answer, is kept until the session is there.
 func (l *loop) beginSetUp(slot int32, c *conn, request, behind []byte) {
 	e, r, began := l.edge, refOf(slot, c), time.Now()
-	c.more = nil
-	if len(behind) > 0 {
-		c.more = &more{request: append([]byte(nil), behind...)}
-	}
+	c.more.request = append([]byte(nil), behind...)
 	c.state = stateSetUp
 	l.setUps++
 	e.sessions.Add(1)
@@ -140,7 +138,7 @@ func (e *Edge) greet(up opening, id auth.Identity, pl placement) *reply {
 	}
 	return &reply{
 		out: append(out, pl.frames...), ok: true, result: "ok",
-		gen: pl.gen, identity: id, topics: up.params.topics, after: pl.through,
+		gen: pl.gen, identity: id, topics: up.params.topics, after: pl.through, deflate: up.params.deflate,
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/gobwas/httphead"
 	"github.com/gobwas/ws"
 	"github.com/socialvibes/vibemesh/internal/session"
 	"github.com/socialvibes/vibemesh/internal/wire"
@@ -19,10 +20,11 @@ const subprotocol = "vibemesh.v1"
 
 // params is what a client asks for in its request.
 type params struct {
-	token  string
-	ask    session.Ask
-	topics []string
-	wrong  string // what is wrong with the URL, or empty
+	token   string
+	ask     session.Ask
+	topics  []string
+	deflate bool   // permessage-deflate was offered and is accepted
+	wrong   string // what is wrong with the URL, or empty
 }
 
 // upgradeIO lets gobwas/ws upgrade over bytes that were already read.
@@ -63,6 +65,9 @@ func (e *Edge) upgrade(request []byte) (answer []byte, p params, err error) {
 			return chooseProtocol(string(offer), &p.token)
 		},
 		OnBeforeUpgrade: func() (ws.HandshakeHeader, error) { return nil, e.admit(host, origin) },
+	}
+	if !e.cfg.NoDeflate {
+		u.Negotiate = func(offer httphead.Option) (httphead.Option, error) { return negotiate(offer, &p.deflate) }
 	}
 	rw := &upgradeIO{Reader: bytes.NewReader(request)}
 	if _, err = u.Upgrade(rw); err != nil {

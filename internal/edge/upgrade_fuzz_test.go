@@ -30,10 +30,14 @@ func FuzzVerdict(f *testing.F) {
 		f.Add([]byte(s), 10)
 	}
 	f.Fuzz(func(t *testing.T, request []byte, cut int) {
-		whole := verdict(request, "/api/v1/ws")
+		whole := verdict(request, 0, "/api/v1/ws")
 		if cut >= 0 && cut < len(request) {
-			if part := verdict(request[:cut], "/api/v1/ws"); part != requestPartial && part != whole {
+			part := verdict(request[:cut], 0, "/api/v1/ws")
+			if part != requestPartial && part != whole {
 				t.Fatalf("%q is %v, but %v after %d bytes", request, whole, part, cut)
+			}
+			if again := verdict(request, cut, "/api/v1/ws"); part == requestPartial && again != whole {
+				t.Fatalf("%q is %v, but %v with %d bytes seen before", request, whole, again, cut)
 			}
 		}
 		if whole == requestPartial && bytes.Contains(request, endOfHeader) {
@@ -55,7 +59,7 @@ func FuzzUpgrade(f *testing.F) {
 	e.Begin(1, 0)
 	f.Cleanup(e.closePollers)
 	f.Fuzz(func(t *testing.T, request []byte) {
-		if verdict(request, "/api/v1/ws") != requestUpgrade {
+		if verdict(request, 0, "/api/v1/ws") != requestUpgrade {
 			return
 		}
 		answer, p, err := e.upgrade(request)

@@ -20,7 +20,7 @@ func pair(t *testing.T) (fd int, peer net.Conn, p *netloop.Poller) {
 		t.Fatal(err)
 	}
 	defer ln.Close()
-	if _, err := netloop.Accept(ln.FD); !errors.Is(err, netloop.ErrAgain) {
+	if _, _, err := netloop.Accept(ln.FD); !errors.Is(err, netloop.ErrAgain) {
 		t.Fatalf("accept on an idle listener: %v, want ErrAgain", err)
 	}
 	p, err = netloop.NewPoller()
@@ -36,14 +36,24 @@ func pair(t *testing.T) (fd int, peer net.Conn, p *netloop.Poller) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { peer.Close() })
+	if _, err := peer.Write([]byte("x")); err != nil { // before, the kernel holds it back
+		t.Fatal(err)
+	}
 	if ev := wait(t, p); ev.ID != 9 || !ev.Readable {
 		t.Fatalf("listener event %+v", ev)
 	}
-	fd, err = netloop.Accept(ln.FD)
+	fd, from, err := netloop.Accept(ln.FD)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := netloop.Peer(fd).String(); got != peer.LocalAddr().String() {
+	var b [2]byte
+	if n, err := netloop.Peek(fd, b[:]); n != 1 || err != nil {
+		t.Fatalf("peeked %d bytes, %v", n, err)
+	}
+	if n, err := netloop.Read(fd, b[:]); n != 1 || err != nil {
+		t.Fatalf("read %d bytes, %v", n, err)
+	}
+	if got := from.String(); got != peer.LocalAddr().String() {
 		t.Errorf("peer %s, want %s", got, peer.LocalAddr())
 	}
 	for opt, want := range map[int]int{unix.TCP_NODELAY: 1, unix.TCP_USER_TIMEOUT: 20_000, unix.TCP_KEEPIDLE: 10} {

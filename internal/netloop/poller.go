@@ -88,9 +88,9 @@ func (p *Poller) add(fd int, id uint64, events uint32) error {
 	return nil
 }
 
-// Remove stops watching a descriptor. Closing one does so as well.
+// Remove stops watching a descriptor, if it is watched. Closing one does so as well.
 func (p *Poller) Remove(fd int) error {
-	if err := unix.EpollCtl(p.epfd, unix.EPOLL_CTL_DEL, fd, nil); err != nil {
+	if err := unix.EpollCtl(p.epfd, unix.EPOLL_CTL_DEL, fd, nil); err != nil && !errors.Is(err, unix.ENOENT) {
 		return fmt.Errorf("epoll_ctl del: %w", err)
 	}
 	return nil

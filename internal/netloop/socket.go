@@ -2,6 +2,7 @@ package netloop
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
@@ -30,6 +31,11 @@ type Listener struct {
 	file *os.File
 }
 
+// deferAccept is how long, in seconds, the kernel holds a connection back until its
+// first bytes have come: it can then be answered as soon as it is accepted, which
+// spares a wake for each. One that says nothing is accepted after this time.
+const deferAccept = 1
+
 // Listen opens a TCP listener, such as on ":8080" or "127.0.0.1:0". Connections
 // inherit its options, which spares each of them seven system calls: frames go
 // out at once (TCP_NODELAY), and the kernel ends a connection whose peer is
@@ -54,6 +60,7 @@ func Listen(ctx context.Context, addr string, deadPeer time.Duration) (*Listener
 	if err := errors.Join(
 		unix.SetNonblock(fd, true),
 		unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1),
+		unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT, deferAccept),
 		setDeadPeer(fd, deadPeer),
 	); err != nil {
 		return nil, errors.Join(fmt.Errorf("listen on %s: %w", addr, err), file.Close())
@@ -73,20 +80,41 @@ func (l *Listener) Close() error {
 	return nil
 }
 
-// Accept takes the next connection of a listener, non-blocking.
-func Accept(listenFD int) (int, error) {
-	fd, _, errno := unix.RawSyscall6(unix.SYS_ACCEPT4, uintptr(listenFD), 0, 0,
-		unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, 0)
+// Accept takes the next connection of a listener, non-blocking, and the address of
+// its other side.
+func Accept(listenFD int) (fd int, peer netip.AddrPort, err error) {
+	var sa unix.RawSockaddrInet6 // room for either family
+	size := uint32(unsafe.Sizeof(sa))
+	n, _, errno := unix.RawSyscall6(unix.SYS_ACCEPT4, uintptr(listenFD), uintptr(unsafe.Pointer(&sa)),
+		uintptr(unsafe.Pointer(&size)), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, 0)
 	switch errno {
 	case 0:
 	case unix.EAGAIN:
-		return -1, ErrAgain
+		return -1, peer, ErrAgain
 	case unix.EMFILE, unix.ENFILE, unix.ENOBUFS, unix.ENOMEM:
-		return -1, fmt.Errorf("%w: %w", ErrFileLimit, errno)
+		return -1, peer, fmt.Errorf("%w: %w", ErrFileLimit, errno)
 	default:
-		return -1, fmt.Errorf("accept4: %w", errno)
+		return -1, peer, fmt.Errorf("accept4: %w", errno)
 	}
-	return int(fd), nil
+	return int(n), addrPort(&sa), nil
+}
+
+// addrPort reads what the kernel wrote, in network byte order.
+func addrPort(sa *unix.RawSockaddrInet6) netip.AddrPort {
+	switch sa.Family {
+	case unix.AF_INET:
+		sa4 := (*unix.RawSockaddrInet4)(unsafe.Pointer(sa))
+		return netip.AddrPortFrom(netip.AddrFrom4(sa4.Addr), networkOrder(sa4.Port))
+	case unix.AF_INET6:
+		return netip.AddrPortFrom(netip.AddrFrom16(sa.Addr).Unmap(), networkOrder(sa.Port))
+	}
+	return netip.AddrPort{}
+}
+
+func networkOrder(v uint16) uint16 {
+	var b [2]byte
+	binary.NativeEndian.PutUint16(b[:], v)
+	return binary.BigEndian.Uint16(b[:])
 }
 
 // setDeadPeer has the kernel find a peer that is gone: keepalive probes on a
@@ -103,26 +131,19 @@ func setDeadPeer(fd int, limit time.Duration) error {
 	)
 }
 
-// Peer is the address of the other side.
-func Peer(fd int) netip.AddrPort {
-	sa, err := unix.Getpeername(fd)
-	if err != nil {
-		return netip.AddrPort{}
-	}
-	switch sa := sa.(type) {
-	case *unix.SockaddrInet4:
-		return netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(sa.Port))
-	case *unix.SockaddrInet6:
-		return netip.AddrPortFrom(netip.AddrFrom16(sa.Addr).Unmap(), uint16(sa.Port))
-	}
-	return netip.AddrPort{}
-}
-
 // Read reads once. It returns 0 without an error at the end of the stream.
 func Read(fd int, b []byte) (int, error) {
 	// Raw: a non-blocking read cannot hold the thread, so the scheduler need not
 	// be told of it.
 	n, _, errno := unix.RawSyscall(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)))
+	runtime.KeepAlive(b)
+	return result(n, errno)
+}
+
+// Peek reads once and leaves the bytes in the socket.
+func Peek(fd int, b []byte) (int, error) {
+	n, _, errno := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))),
+		uintptr(len(b)), unix.MSG_PEEK|unix.MSG_DONTWAIT, 0, 0)
 	runtime.KeepAlive(b)
 	return result(n, errno)
 }

@@ -1,0 +1,90 @@
+package edge
+
+import (
+	"github.com/gobwas/httphead"
+	"github.com/gobwas/ws"
+	"github.com/gobwas/ws/wsflate"
+	"github.com/klauspost/compress/flate"
+	"github.com/socialvibes/vibemesh/internal/wire"
+)
+
+// permessage-deflate (RFC 7692) is agreed on without context takeover in either
+// direction: no session keeps a window, and a message is compressed once for all
+// that take it so, by the tail. What a session is sent of its own, and what is read
+// of the stream, goes as it is, as the extension allows for each message.
+
+// Messages are compressed from these payload sizes on, in bytes. One to a single user
+// saves the bytes of one delivery only, so it has to be large.
+const (
+	packBroadcast = 256
+	packUser      = 2048
+)
+
+// negotiate answers a client's offer of an extension (RFC 7692, 5). What is not
+// accepted is left out of the answer, which declines it.
+func negotiate(offer httphead.Option, deflate *bool) (httphead.Option, error) {
+	var asked wsflate.Parameters
+	if *deflate || string(offer.Name) != wsflate.ExtensionName || asked.Parse(offer) != nil {
+		return httphead.Option{}, nil
+	}
+	if asked.ServerMaxWindowBits.Defined() && asked.ServerMaxWindowBits < 15 {
+		return httphead.Option{}, nil // the messages are packed for everybody, with the whole window
+	}
+	*deflate = true
+	return wsflate.Parameters{ServerNoContextTakeover: true, ClientNoContextTakeover: true}.Option(), nil
+}
+
+// packs reports whether an entry is worth compressing.
+func packs(e *wire.Entry) bool {
+	if e.Audience.Kind == wire.KindUser {
+		return len(e.Payload) >= packUser
+	}
+	return len(e.Payload) >= packBroadcast
+}
+
+// appendPacked appends the compressed form of a finished text frame (RFC 7692,
+// 7.2.1); nothing if that is not smaller.
+func appendPacked(dst, frame []byte) []byte {
+	text := frame[headerSize(frame):]
+	w := appender{make([]byte, 0, len(text))}
+	if err := flate.StatelessDeflate(&w, text, false, nil); err != nil {
+		return dst
+	}
+	const tail = 4 // 00 00 ff ff of the empty block at the end is left out
+	body := w.b[:len(w.b)-tail]
+	if len(body) >= len(text) {
+		return dst
+	}
+	start := len(dst)
+	dst = appendHeader(dst, ws.OpText, len(body))
+	dst[start] |= 0x40 // RSV1: compressed
+	return append(dst, body...)
+}
+
+// headerSize is the length of a server frame's header (RFC 6455, 5.2).
+func headerSize(frame []byte) int {
+	switch frame[1] {
+	case 126:
+		return 4
+	case 127:
+		return 10
+	}
+	return 2
+}
+
+// appender is an io.Writer onto a slice.
+type appender struct{ b []byte }
+
+func (a *appender) Write(p []byte) (int, error) {
+	a.b = append(a.b, p...)
+	return len(p), nil
+}
+
+// frame is an entry in the form that a session takes.
+func (d *deliverer) frame(c *conn, pos uint64) []byte {
+	it := d.view.At(pos)
+	if c.deflate && len(it.Packed) > 0 {
+		return it.Packed
+	}
+	return it.Frame
+}

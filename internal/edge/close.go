@@ -142,7 +142,7 @@ func (l *loop) readClosing(slot int32, c *conn) {
 // setDue has the wheel look at a connection after a delay. One longer than a turn
 // of the wheel would come up before its time, and be taken for one that was changed.
 func (l *loop) setDue(r ref, c *conn, delay time.Duration) {
-	delay = min(delay, (wheelSlots-64)*wheelTick) // less than a turn, also when the loop is late
+	delay = min(delay, (wheelSlots-64)*wheelTick)                 // less than a turn, also when the loop is late
 	c.due = l.clock() + uint32((delay+wheelTick-1)/wheelTick) + 1 // never before: clock has been going for up to a tick
 	l.wheel.Add(uint64(r), int64(c.due))
 }

@@ -110,19 +110,22 @@ func (l *loop) closeWith(slot int32, c *conn, code int, reason string) {
 // frame.
 func (l *loop) flushClosing(slot int32, c *conn) {
 	m := c.needMore()
-	if len(m.out) == 0 {
+	for len(m.out) > 0 {
+		n, err := netloop.Write(int(c.fd), m.out)
+		if errors.Is(err, netloop.ErrAgain) {
+			return
+		}
+		if err != nil {
+			l.drop(slot, c)
+			return
+		}
+		m.out = m.out[n:]
+	}
+	if m.said || l.edge.cfg.TLS != nil && errors.Is(netloop.CloseNotify(int(c.fd)), netloop.ErrAgain) {
 		return
 	}
-	n, err := netloop.Write(int(c.fd), m.out)
-	switch {
-	case errors.Is(err, netloop.ErrAgain):
-	case err != nil:
-		l.drop(slot, c)
-	default:
-		if m.out = m.out[n:]; len(m.out) == 0 {
-			netloop.ShutdownWrite(int(c.fd))
-		}
-	}
+	m.said = true
+	netloop.ShutdownWrite(int(c.fd))
 }
 
 func (l *loop) readClosing(slot int32, c *conn) {

@@ -143,6 +143,7 @@ func TestConformanceNegotiation(t *testing.T) {
 		{"13.3/in quotes", `permessage-deflate; client_max_window_bits="9"`, agreed},
 		{"13.4/a smaller window than ours", "permessage-deflate; server_max_window_bits=9", ""},
 		{"13.4/that, and then without", "permessage-deflate; server_max_window_bits=9, permessage-deflate", agreed},
+		{"13.5/our window", "permessage-deflate; server_max_window_bits=15", agreed + "; server_max_window_bits=15"},
 		{"13.6/twice", "permessage-deflate, permessage-deflate", agreed},
 		{"13.6/another extension before", "x-unknown, permessage-deflate", agreed},
 		{"13.7/a parameter that nobody knows", "permessage-deflate; x-unknown", ""},

@@ -267,3 +267,38 @@ func TestSessionsThatDoNotRead(t *testing.T) {
 		checkWords(t, b.got)
 	}
 }
+
+// TestNothingFollowsAClose: also where the close frame waits for room in the socket,
+// and the client has sent more behind its own (RFC 6455, 5.5.1).
+func TestNothingFollowsAClose(t *testing.T) {
+	b := newBench(t)
+	b.edge.Echo()
+	b.connect(t, false)
+	message := []byte(client(0x82, string(bytes.Repeat([]byte("x"), 16<<10))))
+	full := func() bool {
+		for slot := range b.conns.high {
+			if c := b.conns.at(slot); c.state == stateLagging && len(c.more.out) > 0 {
+				return true
+			}
+		}
+		return false
+	}
+	for sent := 0; !full(); sent++ {
+		b.write(t, message)
+		if b.turns(t, 1); sent > 1000 {
+			t.Fatal("the client's socket never fills")
+		}
+	}
+	b.write(t, []byte(client(0x88, "\x03\xe8")+client(0x89, "ping")+client(0x82, "x")))
+	b.turns(t, 2)
+	for turns := 0; !b.read(); turns++ { // until the server has ended its side
+		if b.turns(t, 1); turns > 1000 {
+			t.Fatal("the server does not end its side")
+		}
+	}
+	b.finish(t)
+	checkWords(t, b.got)
+	if end := []byte("\x88\x05\x03\xe8bye"); !bytes.HasSuffix(b.got, end) {
+		t.Errorf("the last bytes are %q, want the close frame %q", b.got[len(b.got)-len(end):], end)
+	}
+}

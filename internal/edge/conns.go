@@ -57,6 +57,7 @@ type more struct {
 	pos     uint64          // out ends at this position (stateLagging)
 	seq     uint64          // out ends at this sequence (stateLagging, stateReplay)
 	fetch   bool            // a page has been asked for
+	said    bool            // stateClosing: out is written, and this side ended
 	stale   bool            // the page on its way knows nothing of a topic joined since
 	retries uint8           // of a failed page
 	topics  []membership

@@ -31,7 +31,11 @@ func negotiate(offer httphead.Option, deflate *bool) (httphead.Option, error) {
 		return httphead.Option{}, nil // the messages are packed for everybody, with the whole window
 	}
 	*deflate = true
-	return wsflate.Parameters{ServerNoContextTakeover: true, ClientNoContextTakeover: true}.Option(), nil
+	agreed := wsflate.Parameters{ServerNoContextTakeover: true, ClientNoContextTakeover: true}
+	if asked.ServerMaxWindowBits.Defined() {
+		agreed.ServerMaxWindowBits = asked.ServerMaxWindowBits // RFC 7692, 7.1.2.1: who accepts it says so
+	}
+	return agreed.Option(), nil
 }
 
 // packs reports whether an entry is worth compressing.

@@ -89,6 +89,7 @@ func (h *handover) Addr() net.Addr { return h.addr }
 func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodGet || !r.ProtoAtLeast(1, 1) || r.Header.Get("Upgrade") == "" || r.ContentLength != 0 {
 		w.Header().Set("Upgrade", "websocket")
+		w.Header().Set("Sec-WebSocket-Version", "13") // RFC 6455, 4.4
 		http.Error(w, "this is a WebSocket: connect with a client that upgrades", http.StatusUpgradeRequired)
 		return
 	}

@@ -119,7 +119,7 @@ func (pl *placement) before(seq uint64) *wire.EventID {
 // A page of the stream: at most so many events and, about, bytes.
 const (
 	pageEvents = 256
-	pageBytes  = 256 << 10
+	pageBytes  = 64 << 10
 )
 
 // encodePage makes the frames of a page, and says the gap before it if retention

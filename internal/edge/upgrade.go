@@ -39,6 +39,9 @@ func (u *upgradeIO) Write(b []byte) (int, error) { return u.Buffer.Write(b) }
 // upgrade answers a request: the bytes of the answer, and, if it was accepted,
 // what the client asks for.
 func (e *Edge) upgrade(request []byte) (answer []byte, p params, err error) {
+	if err := strict(request); err != nil {
+		return []byte(badRequest), p, err
+	}
 	var host, origin string
 	var authorization string
 	u := ws.Upgrader{

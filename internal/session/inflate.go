@@ -17,6 +17,10 @@ const inflateTail = "\x00\x00\xff\xff\x01\x00\x00\xff\xff"
 // (RFC 7692, 7.2.1 allows them). Each costs a new beginning, and takes two bytes.
 const maxFinals = 64
 
+// maxPacked is the most bytes of a compressed message as it came: 64 KiB of tables that
+// hold nothing would take 8 ms to read.
+const maxPacked = 16 << 10
+
 // historySize is how far back a block may refer (RFC 1951, 3.2.5).
 const historySize = 32 << 10
 
@@ -39,6 +43,9 @@ var inflaters = sync.Pool{New: func() any {
 // have. RFC 7692 has no close code for data that are no DEFLATE: 1007 is for a
 // message whose data are not what its type says (RFC 6455, 7.4.1).
 func (f *inflater) inflate(message []byte) ([]byte, error) {
+	if len(message) > maxPacked {
+		return nil, errTooBig
+	}
 	f.from = compressed{message: message}
 	defer func() { f.from.message = nil }() // the pool holds on to nobody's bytes
 	n := 0

@@ -24,6 +24,9 @@ const (
 // RFC 7692, 7.2.1 lets other blocks follow it. What follows is read by the
 // standard library, with what came before as its dictionary.
 func inflateByGobwas(message []byte) (out []byte, code int) {
+	if len(message) > 16<<10 { // our limit
+		return nil, 1009
+	}
 	for range maxFinals {
 		// Only a reader that gives single bytes is left where the last block ends, and
 		// wsflate's puts a zero between the message and its tail: it is not asked for them.

@@ -4,6 +4,7 @@ package app
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -20,6 +21,7 @@ import (
 	"github.com/socialvibes/vibemesh/internal/mesh"
 	"github.com/socialvibes/vibemesh/internal/netloop"
 	"github.com/socialvibes/vibemesh/internal/schema"
+	"github.com/socialvibes/vibemesh/internal/tlsport"
 	"github.com/socialvibes/vibemesh/internal/wire"
 )
 
@@ -35,6 +37,7 @@ type App struct {
 	mesh    *mesh.Mesh
 	schemas *schema.Registry
 	tokens  *auth.Cache
+	tls     *tlsport.Port // nil: plain
 	edge    *edge.Edge // nil in an API process
 	addr    net.Addr
 	ops     net.Addr
@@ -60,6 +63,9 @@ func Start(ctx context.Context, cfg config.Config, role config.Role, version str
 	steps := []func(context.Context) error{a.startServer, a.connect, a.provision}
 	if role.Edge || role.API {
 		steps = append(steps, a.startAuth)
+	}
+	if role.Edge || role.API {
+		steps = append(steps, a.startTLS)
 	}
 	if role.Edge {
 		steps = append(steps, a.startEdge)
@@ -253,15 +259,34 @@ func (a *App) devProject() string {
 // deadPeer is how long a peer that has vanished keeps its connection.
 const deadPeer = 90 * time.Second
 
+// startTLS comes before the edge, and so goes on while the edge says its last words.
+func (a *App) startTLS(context.Context) error {
+	if a.cfg.TLSCert == "" {
+		return nil
+	}
+	port, err := tlsport.New(a.cfg.TLSCert, a.cfg.TLSKey, a.log)
+	if err != nil {
+		return err
+	}
+	a.tls = port
+	a.metrics.MustRegister(port.Collectors()...)
+	a.run("TLS", port.Run)
+	return nil
+}
+
 func (a *App) startEdge(ctx context.Context) error {
 	c := a.cfg
-	e, err := edge.New(edge.Config{
+	cfg := edge.Config{
 		Node: c.Node, Loops: c.Loops, RingBytes: int(c.RingBytes), ReplayLimit: c.ReplayLimit,
 		NoHistory: c.HistorySize == 0, Threshold: c.Threshold, AllowedOrigins: c.AllowedOrigins,
 		PingInterval: c.PingInterval, DrainTimeout: c.DrainTimeout, CaughtUp: a.mesh.CaughtUp,
 		Slice: c.Slice, NoDeflate: !c.Deflate, ProxyProtocol: c.ProxyProtocol,
 		Limits: limit.Config{Rate: c.ConnectionRate, PerAddressRate: c.AddressRate, PerAddress: c.AddressConnections},
-	}, a.tokens, a.mesh, a.log)
+	}
+	if a.tls != nil {
+		cfg.TLS = a.tls
+	}
+	e, err := edge.New(cfg, a.tokens, a.mesh, a.log)
 	if err != nil {
 		return err
 	}
@@ -316,6 +341,9 @@ func (a *App) listen(ctx context.Context) (net.Listener, error) {
 		return nil, fmt.Errorf("WS_ADDR %s: %w", a.cfg.Addr, err)
 	}
 	a.addr = ln.Addr()
+	if a.tls != nil {
+		return tls.NewListener(ln, a.tls.Config()), nil
+	}
 	return ln, nil
 }
 

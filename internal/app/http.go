@@ -59,10 +59,17 @@ func (a *App) startHTTP(ctx context.Context) error {
 	a.serve("HTTP", ln, mux)
 	attrs := []any{"addr", a.addr.String(), "edge", a.role.Edge, "api", a.role.API}
 	if a.role.Edge && a.role.API {
-		attrs = append(attrs, "page", "http://"+a.addr.String()+"/")
+		attrs = append(attrs, "page", a.scheme()+"://"+a.addr.String()+"/")
 	}
 	a.log.Info("listening", attrs...)
 	return nil
+}
+
+func (a *App) scheme() string {
+	if a.tls != nil {
+		return "https"
+	}
+	return "http"
 }
 
 // startOps serves what operators look at.

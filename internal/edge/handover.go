@@ -122,7 +122,7 @@ func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		e.log.Error("taking a connection back", "err", err)
 		return
 	}
-	a.ticket, p.ticket = p.ticket, 0 // it stays counted
+	a.ticket, p.ticket, p.taken = p.ticket, 0, true // it stays counted, and open
 	l := e.loops[int(e.nextLoop.Add(1))%len(e.loops)]
 	l.post(message{kind: msgConn, conn: a})
 }
@@ -135,6 +135,7 @@ type prefixedConn struct {
 	edge   *Edge
 	once   sync.Once
 	ticket limit.Ticket
+	taken  bool // a loop goes on with it
 }
 
 // RemoteAddr is the client's address, also behind a balancer.
@@ -145,9 +146,16 @@ func (c *prefixedConn) RemoteAddr() net.Addr {
 	return c.Conn.RemoteAddr()
 }
 
-// Close ends the connection, and gives its place to another one.
+// Close ends the connection, and gives its place to another one. It waits a little
+// for a client that is slow to take the end of an answer: the kernel's TLS would
+// forget it.
 func (c *prefixedConn) Close() error {
-	c.once.Do(func() { c.edge.limits.Release(c.ticket) })
+	c.once.Do(func() {
+		c.edge.limits.Release(c.ticket)
+		if w, ok := c.Conn.(netloop.Waiter); ok && c.edge.cfg.TLS != nil && !c.taken {
+			_ = netloop.CloseNotifyConn(w, closePatience) //nolint:errcheck // it ends either way
+		}
+	})
 	return c.Conn.Close()
 }
 

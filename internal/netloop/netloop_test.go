@@ -161,6 +161,14 @@ func TestConnHandOver(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
+	back, err := netloop.Take(conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer netloop.CloseFD(back)
+	if got, err := unix.GetsockoptInt(back, unix.IPPROTO_TCP, unix.TCP_KEEPIDLE); got != 10 || err != nil {
+		t.Errorf("handed over, the socket is probed after %d s, want the listener's 10 (%v)", got, err)
+	}
 	go func() {
 		peer.Write([]byte("ping"))
 	}()

@@ -224,7 +224,29 @@ func ShutdownWrite(fd int) {
 func Conn(fd int) (net.Conn, error) {
 	file := os.NewFile(uintptr(fd), "handed over")
 	defer file.Close() // FileConn works on a copy
-	return net.FileConn(file)
+	restore := keepAlive(fd)
+	conn, err := net.FileConn(file)
+	restore()
+	return conn, err
+}
+
+// keepAlive notes how the kernel probes a silent peer. FileConn sets what Go has by
+// default, which would find a peer that is gone much later.
+func keepAlive(fd int) (restore func()) {
+	options := [...]int{unix.TCP_KEEPIDLE, unix.TCP_KEEPINTVL, unix.TCP_KEEPCNT}
+	var values [len(options)]int
+	for i, option := range options {
+		v, err := unix.GetsockoptInt(fd, unix.IPPROTO_TCP, option)
+		if err != nil { // not TCP
+			return func() {}
+		}
+		values[i] = v
+	}
+	return func() {
+		for i, option := range options {
+			_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, option, values[i]) //nolint:errcheck // they were the socket's own
+		}
+	}
 }
 
 // Take is the inverse of Conn: a socket of its own for what the runtime's conn is

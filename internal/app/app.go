@@ -38,7 +38,7 @@ type App struct {
 	schemas *schema.Registry
 	tokens  *auth.Cache
 	tls     *tlsport.Port // nil: plain
-	edge    *edge.Edge // nil in an API process
+	edge    *edge.Edge    // nil in an API process
 	addr    net.Addr
 	ops     net.Addr
 

@@ -33,13 +33,14 @@ type mesh struct {
 }
 
 // startMesh runs a mesh on an address (port 0: any) with its log in data.
-func startMesh(t *testing.T, addr, data string) *mesh {
+func startMesh(t *testing.T, addr, data string, env ...string) *mesh {
 	t.Helper()
 	m := &mesh{t: t, done: make(chan struct{})}
 	m.cmd = exec.Command(filepath.Join(bin, "vibemesh"), "run")
 	m.cmd.Dir = t.TempDir()
 	m.cmd.Env = append(os.Environ(), "WS_AUTH=dev", "WS_ADDR="+addr, "WS_OPS_ADDR=127.0.0.1:0", "WS_NATS_LISTEN=127.0.0.1:0",
 		"WS_DATA_DIR="+data, "WS_PUBLISH_SECRET="+secret, "WS_LOG_FORMAT=json", "WS_NODE=edge-1")
+	m.cmd.Env = append(m.cmd.Env, env...)
 	stderr, err := m.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)

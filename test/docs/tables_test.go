@@ -1,11 +1,16 @@
 package docs_test
 
 import (
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"log/slog"
 	"maps"
 	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"reflect"
 	"regexp"
 	"slices"
@@ -119,9 +124,11 @@ func TestMakeTargets(t *testing.T) {
 func TestMetrics(t *testing.T) {
 	m := startMesh(t, "127.0.0.1:0", t.TempDir())
 	m.cause(t)
+	secure := startMesh(t, "127.0.0.1:0", t.TempDir(), certificate(t)...)
 	have := map[string][]string{}
 	sample := regexp.MustCompile(`(?m)^(vibemesh_[a-z_]+?)(?:_bucket|_sum|_count)?(?:\{(.*)\})? [^ ]+$`)
-	for _, s := range sample.FindAllStringSubmatch(m.get("http://"+m.ops+"/metrics"), -1) {
+	scrapes := secure.get("http://"+secure.ops+"/metrics") + m.get("http://"+m.ops+"/metrics")
+	for _, s := range sample.FindAllStringSubmatch(scrapes, -1) {
 		var labels []string
 		for _, l := range regexp.MustCompile(`([a-z_]+)="`).FindAllStringSubmatch(s[2], -1) {
 			if l[1] != "le" {
@@ -150,6 +157,29 @@ func TestMetrics(t *testing.T) {
 	if diff := cmp.Diff(have, documented); diff != "" {
 		t.Errorf("metrics and their labels: the program (-), the guide (+)\n%s", diff)
 	}
+}
+
+// certificate is the settings of a mesh that serves by TLS, with the certificate that
+// net/http has for tests.
+func certificate(t *testing.T) (env []string) {
+	t.Helper()
+	server := httptest.NewTLSServer(nil)
+	defer server.Close()
+	pair := server.TLS.Certificates[0]
+	key, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, block := range map[string]*pem.Block{
+		"WS_TLS_CERT": {Type: "CERTIFICATE", Bytes: pair.Certificate[0]}, "WS_TLS_KEY": {Type: "PRIVATE KEY", Bytes: key},
+	} {
+		path := filepath.Join(t.TempDir(), name)
+		if err := os.WriteFile(path, pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		env = append(env, name+"="+path)
+	}
+	return env
 }
 
 // cause has every vector that ordinary life fills get a value.

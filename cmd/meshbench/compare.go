@@ -24,10 +24,13 @@ type compareCmd struct {
 	Size        int           `help:"Bytes of a toast's payload." default:"256"`
 	Settle      time.Duration `help:"Wait between the last connect and reading a server's memory." default:"10s"`
 	Limit       time.Duration `help:"Longest time for all of it." default:"6m"`
+	Tokens      string        `help:"What clients sign in with at the edge: dev, or rs256, which is signed and verified as Firebase's are." enum:"dev,rs256" default:"dev"`
 	Pin         bool          `help:"Bind the servers to CPU 0, and the clients and NATS to CPU 1." default:"true" negatable:""`
 	Out         string        `help:"Write the table to FILE, as Markdown." placeholder:"FILE"`
 	SVG         string        `name:"svg" help:"Write the plot to FILE." placeholder:"FILE"`
 	JSON        bool          `name:"json" help:"Print JSON instead of a table."`
+
+	tokens *credentials
 }
 
 // Run measures all servers, prints the table, and writes the files if all went well.
@@ -35,6 +38,11 @@ func (c *compareCmd) Run(ctx context.Context) error {
 	if err := c.check(); err != nil {
 		return err
 	}
+	var err error
+	if c.tokens, err = signIn(c.Tokens, c.Sockets); err != nil { // before pinning: signing takes all cores
+		return err
+	}
+	defer c.tokens.stop()
 	if err := pinClient(c.Pin, 0); err != nil {
 		return fmt.Errorf("%w; or use --no-pin", err)
 	}
@@ -93,7 +101,7 @@ func (c *compareCmd) measure(ctx context.Context) (r *report, err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, c.Limit,
 		fmt.Errorf("this took longer than --limit=%v: hold fewer --sockets, or allow more", c.Limit))
 	defer cancel()
-	r = &report{plan: c.plan(), machine: machine(), pinned: c.Pin}
+	r = &report{plan: c.plan(), tokens: c.Tokens, machine: machine(), pinned: c.Pin}
 	err = c.open(ctx, list)
 	if err == nil {
 		err = c.turns(ctx, list)
@@ -123,6 +131,7 @@ func (c *compareCmd) open(ctx context.Context, list []*contestant) (err error) {
 		if who.bench, who.stop, err = who.start(ctx, c.plan(), size); err != nil {
 			return fmt.Errorf("%s: %w", who.name, err)
 		}
+		who.bench.tokens = c.tokens.file // the same request for all, whoever reads it
 		if err := who.bench.open(ctx); err != nil {
 			return fmt.Errorf("%s: %w", who.name, err)
 		}
@@ -185,7 +194,7 @@ func (c *compareCmd) contestants() ([]*contestant, error) {
 
 // startEdge starts an edge, and NATS beside it.
 func (c *compareCmd) startEdge(ctx context.Context, p plan, _ int) (*bench, func() error, error) {
-	m, err := startMesh(ctx, c.Bin, c.Pin)
+	m, err := startMesh(ctx, c.Bin, c.Pin, c.tokens.env()...)
 	if err != nil {
 		return nil, nil, err
 	}

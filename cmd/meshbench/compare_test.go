@@ -31,8 +31,9 @@ func programs(t *testing.T) string {
 	return bin
 }
 
-func TestCompare(t *testing.T) {
+func TestRealServers(t *testing.T) {
 	bin := programs(t)
+	t.Run("own edge", func(t *testing.T) { testOwnEdge(t, bin) })
 	t.Run("all", func(t *testing.T) { testCompareAll(t, bin) })
 	t.Run("limit", func(t *testing.T) { testCompareKeepsToItsLimit(t, bin) })
 }
@@ -42,7 +43,8 @@ func TestCompare(t *testing.T) {
 func testCompareAll(t *testing.T, bin string) {
 	c := compareCmd{
 		Bin: bin, Sockets: 200, ConnectRate: 4000, Rounds: 2, Broadcasts: 4, Burst: 50, Size: 256, Limit: time.Minute,
-		Out: filepath.Join(t.TempDir(), "r.md"), SVG: filepath.Join(t.TempDir(), "r.svg"),
+		tokens: &credentials{},
+		Out:    filepath.Join(t.TempDir(), "r.md"), SVG: filepath.Join(t.TempDir(), "r.svg"),
 	}
 	if err := c.check(); err != nil {
 		t.Fatal(err)
@@ -142,7 +144,7 @@ func TestCompareTellsWhatIsMissing(t *testing.T) {
 }
 
 func testCompareKeepsToItsLimit(t *testing.T, bin string) {
-	c := compareCmd{Bin: bin, Sockets: 100, ConnectRate: 10, Rounds: 1, Broadcasts: 1, Burst: 1, Limit: 500 * time.Millisecond}
+	c := compareCmd{Bin: bin, Sockets: 100, ConnectRate: 10, Rounds: 1, Broadcasts: 1, Burst: 1, Limit: 500 * time.Millisecond, tokens: &credentials{}}
 	began := time.Now()
 	if _, err := c.measure(timeout(t)); err == nil || !strings.Contains(err.Error(), "--limit=500ms") {
 		t.Errorf("got %v", err)
@@ -176,8 +178,8 @@ func TestCentrifugeDialect(t *testing.T) {
 			t.Errorf("%s: %s", frame, fault)
 		}
 	}
-	if w.got != 3 || w.socks[0].bseq != 3 || len(w.faults) > 0 {
-		t.Errorf("%d messages, next %d, %v", w.got, w.socks[0].bseq, w.faults)
+	if w.tally.got != 3 || w.socks[0].bseq != 3 || len(w.faults) > 0 {
+		t.Errorf("%d messages, next %d, %v", w.tally.got, w.socks[0].bseq, w.faults)
 	}
 	var sent [100]byte
 	n, err := unix.Read(fds[1], sent[:])

@@ -74,12 +74,15 @@ func (w *worker) consume(i int, b []byte, now int64) (rest []byte, fault string)
 			return nil, "upgrade with a wrong Sec-WebSocket-Accept"
 		}
 		s.state, b = sockGreeting, body
+		if s.deflate = w.conf.Deflate && bytes.Contains(head, deflateMark); w.conf.Deflate && !s.deflate {
+			w.faults["upgrade without the compression that was offered"]++
+		}
 		if !w.introduce(s) {
 			return nil, "cannot send the connect command"
 		}
 	}
 	for {
-		op, payload, n := nextFrame(b)
+		op, payload, n := w.nextMessage(s, b)
 		if n == 0 {
 			return b, ""
 		}
@@ -89,6 +92,7 @@ func (w *worker) consume(i int, b []byte, now int64) (rest []byte, fault string)
 		b = b[n:]
 		switch op {
 		case opText:
+			w.tally.wire += int64(n)
 			if fault := w.messages(i, payload, now); fault != "" {
 				return nil, fault
 			}
@@ -120,9 +124,7 @@ func (w *worker) text(i int, frame []byte, now int64) (fault string) {
 		if !bytes.HasPrefix(frame, w.speak.hello) {
 			return "the first frame is not hello"
 		}
-		s.state = sockLive
-		w.settled++
-		w.handshakes.add(now - s.began)
+		w.hello(s, frame, now)
 		return ""
 	}
 	m, ok := parseStamp(frame, w.mark)
@@ -146,11 +148,11 @@ func (w *worker) text(i int, frame []byte, now int64) (fault string) {
 		w.faults["message missing"] += int64(m.seq - *next)
 	}
 	*next = m.seq + 1
-	w.latency.add(now - m.at)
-	w.bytes += int64(len(frame))
-	if w.got++; w.got == w.target {
-		_ = w.say(answer{Op: "done", N: w.got, Bytes: w.bytes, Hist: w.latency.take(), Faults: w.faults})
+	if s.missing {
+		s.missing = false
+		w.tally.first.add(now - s.began)
 	}
+	w.arrived(m, len(frame), now)
 	return ""
 }
 

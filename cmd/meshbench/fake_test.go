@@ -5,8 +5,10 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"compress/flate"
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -38,11 +40,18 @@ type fakeEdge struct {
 	// deliver gives the frames that are written to user for one entry of the log.
 	deliver func(user string, entry string, n int) []string
 	greet   string // the answer to the upgrade and the hello; empty: a good one
+	forgets bool   // it takes no cursor, and does not say so but in hello
+	packs   bool   // it compresses for who offers that
 
 	mu    sync.Mutex // guards what follows, and writes to conns
 	log   []fakeEntry
-	conns map[net.Conn]string
+	conns map[net.Conn]fakeClient
 	wg    sync.WaitGroup
+}
+
+type fakeClient struct {
+	user   string
+	packed bool
 }
 
 type fakeEntry struct {
@@ -55,7 +64,7 @@ func newFakeEdge(t *testing.T) *fakeEdge {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := &fakeEdge{t: t, listener: l, conns: map[net.Conn]string{}}
+	e := &fakeEdge{t: t, listener: l, conns: map[net.Conn]fakeClient{}}
 	e.wg.Go(e.accept)
 	t.Cleanup(func() {
 		l.Close()
@@ -98,16 +107,21 @@ func (e *fakeEdge) serve(nc net.Conn) {
 		return
 	}
 	e.mu.Lock()
-	out := []byte("HTTP/1.1 101 Switching Protocols\r\nSec-WebSocket-Accept: " + wsAccept + "\r\n\r\n")
+	who := fakeClient{id.UID, e.packs && req.Header.Get("Sec-WebSocket-Extensions") != ""}
+	out := []byte("HTTP/1.1 101 Switching Protocols\r\nSec-WebSocket-Accept: " + wsAccept + "\r\n")
+	if who.packed {
+		out = append(out, deflateOffer...)
+	}
+	out = append(out, "\r\n"...)
 	from := len(e.log)
 	if c := req.URL.Query().Get("cursor"); c != "" {
 		from, _ = strconv.Atoi(c)
 	}
-	out = appendTextFrame(out, fmt.Appendf(nil, `{"type":"hello","cursor":"%d"}`, from))
+	out = appendTextFrame(out, fmt.Appendf(nil, `{"type":"hello","cursor":"%d","resumed":%t}`, from, req.URL.Query().Has("cursor") && !e.forgets))
 	out = append(out, 0x80|opPing, 2, 'h', 'i') // it must be answered, and disturb nothing
 	for n, entry := range e.log[from:] {
 		if entry.user == "" || entry.user == id.UID {
-			out = appendTextFrame(out, []byte(e.numbered(entry, from+n)))
+			out = who.append(out, e.numbered(entry, from+n))
 		}
 	}
 	for len(out) > 0 { // in pieces, so that frames arrive torn
@@ -118,7 +132,7 @@ func (e *fakeEdge) serve(nc net.Conn) {
 		}
 		out = out[n:]
 	}
-	e.conns[nc] = id.UID
+	e.conns[nc] = who
 	e.mu.Unlock()
 	var pong [8]byte
 	if n, _ := in.Read(pong[:]); n > 0 && !bytes.Equal(pong[:n], []byte{0x80 | opPong, 0x82, 0, 0, 0, 0, 'h', 'i'}) {
@@ -128,6 +142,33 @@ func (e *fakeEdge) serve(nc net.Conn) {
 	e.mu.Lock()
 	delete(e.conns, nc)
 	e.mu.Unlock()
+}
+
+// append appends a text frame as the client is to get it.
+func (c fakeClient) append(dst []byte, text string) []byte {
+	if !c.packed {
+		return appendTextFrame(dst, []byte(text))
+	}
+	at := len(dst)
+	dst = appendTextFrame(dst, deflated(text))
+	dst[at] |= rsv1
+	return dst
+}
+
+// deflated is a compressed message without its tail. RFC 7692, 7.2.1.
+func deflated(text string) []byte {
+	var b bytes.Buffer
+	w, err := flate.NewWriter(&b, flate.BestSpeed)
+	if err == nil {
+		_, err = io.WriteString(w, text)
+	}
+	if err == nil {
+		err = w.Flush()
+	}
+	if err != nil {
+		panic(err) // a Buffer takes everything
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte{0, 0, 0xff, 0xff})
 }
 
 func (e *fakeEdge) numbered(entry fakeEntry, n int) string {
@@ -140,7 +181,8 @@ func (e *fakeEdge) publish(_ context.Context, to wire.Audience, payload []byte) 
 	entry := fakeEntry{user: to.ID, frame: string(payload)}
 	n := len(e.log)
 	e.log = append(e.log, entry)
-	for nc, user := range e.conns {
+	for nc, who := range e.conns {
+		user := who.user
 		if entry.user != "" && entry.user != user && e.deliver == nil {
 			continue
 		}
@@ -153,7 +195,7 @@ func (e *fakeEdge) publish(_ context.Context, to wire.Audience, payload []byte) 
 				_, _ = nc.Write([]byte{0x80 | opClose, 2, 4001 >> 8, 4001 & 255})
 				continue
 			}
-			_, _ = nc.Write(appendTextFrame(nil, []byte(f))) // who has left does not matter
+			_, _ = nc.Write(who.append(nil, f)) // who has left does not matter
 		}
 	}
 	return nil

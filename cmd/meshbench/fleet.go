@@ -25,12 +25,14 @@ type fleet struct {
 	progress []int64
 	faults   []map[string]int64 // by worker, of the whole run
 	note     func(format string, args ...any)
+	patience float64 // by which every limit of time is multiplied
 }
 
 type workerProc struct {
 	cmd   *exec.Cmd
 	stdin io.WriteCloser
 	count int
+	slow  int // of these, will not read for a while
 }
 
 // reply is a worker's answer, or its end.
@@ -40,19 +42,37 @@ type reply struct {
 	err error
 }
 
-// startFleet starts the workers and gives each its share of conf.Count sockets.
+// startFleet starts workers enough for conf.Count sockets, and gives each its share.
 func startFleet(ctx context.Context, conf command, note func(string, ...any)) (*fleet, error) {
+	return startWorkers(ctx, shares(conf, (conf.Count+socketsPerWorker-1)/socketsPerWorker), 1, note)
+}
+
+// shares splits conf.Count sockets into n parts, of users in turn.
+func shares(conf command, n int) []command {
+	parts := make([]command, n)
+	for i := range parts {
+		parts[i] = conf
+		parts[i].First = i * conf.Count / n
+		parts[i].Count = (i+1)*conf.Count/n - parts[i].First
+		parts[i].Slow = (i+1)*conf.Slow/n - i*conf.Slow/n
+	}
+	return parts
+}
+
+// startWorkers starts a worker for each part. Patience multiplies every limit of time.
+func startWorkers(ctx context.Context, parts []command, patience float64, note func(string, ...any)) (*fleet, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	n := (conf.Count + socketsPerWorker - 1) / socketsPerWorker
-	f := &fleet{answers: make(chan reply, 64), note: note, progress: make([]int64, n), faults: make([]map[string]int64, n)}
-	for i := range n {
-		part := conf
-		part.Op, part.First = "init", i*conf.Count/n
-		part.Count = (i+1)*conf.Count/n - part.First
-		w := &workerProc{cmd: exec.CommandContext(ctx, self, "worker"), count: part.Count}
+	n := len(parts)
+	f := &fleet{
+		answers: make(chan reply, 64), note: note, patience: patience,
+		progress: make([]int64, n), faults: make([]map[string]int64, n),
+	}
+	for i, part := range parts {
+		part.Op = "init"
+		w := &workerProc{cmd: exec.CommandContext(ctx, self, "worker"), count: part.Count, slow: part.Slow}
 		w.cmd.Stderr = os.Stderr
 		if err := f.start(ctx, i, w); err != nil {
 			f.stop()
@@ -134,8 +154,9 @@ func (f *fleet) gather(ctx context.Context, op string, timeout time.Duration) (a
 }
 
 // gatherBoth waits until every worker has answered op and also (if not empty),
-// and adds up what they said to op.
+// and adds up what they said to op, and by kind of message what they said to also.
 func (f *fleet) gatherBoth(ctx context.Context, op, also string, timeout time.Duration) (sum answer, err error) {
+	timeout = time.Duration(f.patience * float64(timeout))
 	timer := time.NewTimer(timeout)
 	defer timer.Stop()
 	missing := len(f.workers)
@@ -156,11 +177,10 @@ func (f *fleet) gatherBoth(ctx context.Context, op, also string, timeout time.Du
 			switch r.Op {
 			case op:
 				missing--
-				sum.N += r.N
-				sum.Bytes += r.Bytes
-				sum.Hist.merge(r.Hist)
+				sum.add(r.answer)
 			case also:
 				missing--
+				sum.addKinds(r.answer)
 			}
 		}
 	}
@@ -183,13 +203,26 @@ var errIncomplete = errors.New("incomplete")
 
 // arm makes every worker expect so many deliveries a socket.
 func (f *fleet) arm(ctx context.Context, perSocket int64) error {
-	if err := f.tell(func(w *workerProc) command {
-		return command{Op: "arm", Target: perSocket * int64(w.count)}
-	}); err != nil {
-		return err
+	_, err := f.armEach(ctx, func(_ int, w *workerProc) int64 { return perSocket * int64(w.count) })
+	return err
+}
+
+// armEach makes each worker expect so many deliveries. It gives those that expect
+// any: only they will say that they are done.
+func (f *fleet) armEach(ctx context.Context, target func(i int, w *workerProc) int64) (*fleet, error) {
+	some := *f
+	some.workers = nil
+	for i, w := range f.workers {
+		n := target(i, w)
+		if n > 0 {
+			some.workers = append(some.workers, w)
+		}
+		if err := w.tell(command{Op: "arm", Target: n}); err != nil {
+			return nil, err
+		}
 	}
 	_, err := f.gather(ctx, "armed", 10*time.Second)
-	return err
+	return &some, err
 }
 
 // allFaults adds the workers' faults up.

@@ -7,8 +7,12 @@
 //
 // # What is measured
 //
-// A run holds N sockets of N users (development tokens of u0 … uN-1), so the
-// server runs with WS_AUTH=dev. The client keeps one epoll a process, raw
+// A run holds N sockets of N users, u0 … uN-1, of an edge that meshbench starts out
+// of a folder of programs (--bin), with one loop and NATS in a process of its own, or
+// of one that runs already (--url). The users have development tokens (WS_AUTH=dev),
+// or RS256 tokens with all that Firebase puts into one, signed before the run by a
+// key whose certificate the edge fetches through a proxy of ours, at Google's
+// address. They are kept in the user's cache folder for some hours. The client keeps one epoll a process, raw
 // non-blocking sockets and no goroutine a socket; beyond 15,000 sockets it runs
 // as several processes, and it spreads its source addresses over 127.0.0.2 and
 // up, so that neither descriptors nor ports run out.
@@ -19,12 +23,35 @@
 //     (the socket itself and its buffers) is no part of a process's RSS and is excluded.
 //     Measure a server that has just been started: memory that it has grown to
 //     before is used again and does not show.
+//     By thirds, it is read with a third and two thirds of the sockets, too: the
+//     slope from a third to all leaves out what a server needs in any case.
+//   - Connect again: all leave, the server comes to rest, and all come back with the
+//     tokens they had, and with cursors, but have missed nothing.
 //   - Paced broadcasts: the next is published when every socket has the last.
 //   - Burst: several are published at once, so that a server may put many
 //     frames into one write.
 //   - User messages: to one socket each, in turn, at a steady rate.
-//   - Resume: all sockets leave, broadcasts are published meanwhile, and all come
-//     back with their cursors.
+//   - Beside core NATS: user messages, one at a time, each between two messages of
+//     the same bytes by core NATS. Both leave by one connection; the subscription of
+//     core NATS is one more socket in the client's epoll, and read as the others are.
+//     The log's acknowledgement is seen by a goroutine of the publisher.
+//   - Mixed: a broadcast a second to all, and messages to some users meanwhile. The
+//     client reads the sockets of these before all others, so that what they wait
+//     for is the server. With --pin they wait for NATS and the publisher as well,
+//     which share the client's CPU.
+//   - Resume: all sockets leave, the server comes to rest, broadcasts are published,
+//     and all come back with their cursors: at the rate of connects, or as fast as
+//     the server lets them, of which each client process has 256 handshakes under way.
+//     Every hello must say resumed:true.
+//   - Storm of connects, to an edge that has just been started: the most memory
+//     that it had meanwhile (VmHWM, reset before) beside what it settles at.
+//   - Slow sessions, on an edge with a small ring: some sockets stop reading while
+//     broadcasts go on, until their buffers are full and the ring has turned past
+//     them, and then read again. The server's kernel gives them less room than
+//     loopback would have, since their segments are those of Ethernet. That edge
+//     pings seldom: who does not read does not answer.
+//   - Compression: another edge, whose clients offer permessage-deflate and inflate
+//     what comes. Payloads are cut from English prose.
 //
 // # How
 //
@@ -90,6 +117,7 @@ type cli struct {
 	Run          runCmd          `cmd:"" help:"Measure an edge, and with --floor the bare floor beside it."`
 	Compare      compareCmd      `cmd:"" help:"Measure an edge, the bare floor, nbio and centrifuge one after the other."`
 	CompareFloor compareFloorCmd `cmd:"" help:"Measure only the floor, in both ways of writing."`
+	Million      millionCmd      `cmd:"" help:"Hold very many sockets, in one edge or several, and see that messages reach each."`
 	Floor        floorCmd        `cmd:"" help:"Be the bare floor, a server in its own process."`
 	Worker       workerCmd       `cmd:"" hidden:"" help:"Be one client process of a run; commands on stdin."`
 }

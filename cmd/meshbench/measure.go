@@ -9,80 +9,65 @@ import (
 	"math/rand/v2"
 	"strconv"
 	"time"
-
-	"github.com/socialvibes/vibemesh/internal/wire"
 )
 
-// plan is what one run does; both the edge and the floor are put through it.
-type plan struct {
-	Sockets     int           `help:"Sockets to hold." default:"1000"`
-	ConnectRate float64       `help:"Connections started a second." default:"2000"`
-	Broadcasts  int           `help:"Paced broadcasts; 0: none." default:"20"`
-	Burst       int           `help:"Broadcasts published at once; 0: none." default:"50"`
-	Size        int           `help:"Bytes of a toast's payload." default:"256"`
-	Settle      time.Duration `help:"Wait between the last connect and reading the server's memory." default:"10s"`
-	Wait        time.Duration `help:"Longest wait for the last delivery of a phase." default:"30s"`
+// extras is what may be done beyond the plan; 0 leaves a part out.
+type extras struct {
+	Thirds       bool    `help:"Settle and read the memory with a third and two thirds of the sockets, too." negatable:""`
+	Again        bool    `help:"Let all leave, and come back with the tokens they had." negatable:""`
+	UserMessages int     `help:"Messages to one user each, to all in turn." placeholder:"N"`
+	UserRate     float64 `help:"Of those, how many a second." default:"1000"`
+	Latency      int     `help:"Publish N user messages and as many by core NATS, in turn, and compare how long they take." placeholder:"N"`
+	LatencyRate  float64 `help:"Of both together, how many a second." default:"400"`
+	Mixed        int     `help:"For N seconds a broadcast a second, and messages to one user each meanwhile." placeholder:"N"`
+	MixedRate    float64 `help:"Of those to one user, how many a second." default:"200"`
+	Resume       int     `help:"Let all leave, publish N broadcasts, let all resume at --connect-rate." placeholder:"N"`
+	ResumeStorm  int     `help:"The same, and all resume as fast as the server lets them." placeholder:"N"`
 }
 
-func (p plan) check() error {
+// maxResume is what an edge replays to one client unless told otherwise.
+const maxResume = 1000
+
+func (e extras) check() error {
 	switch {
-	case p.Sockets < 1 || p.Sockets > 4_000_000:
-		return errors.New("--sockets must be 1 to 4000000")
-	case p.ConnectRate < 1:
-		return errors.New("--connect-rate must be 1 or more")
-	case p.Broadcasts < 0 || p.Burst < 0:
-		return errors.New("--broadcasts and --burst must not be negative")
-	case p.Size > 60_000:
-		return errors.New("--size must be at most 60000, so that the envelope stays below its limit")
+	case e.UserMessages < 0 || e.Latency < 0 || e.Mixed < 0:
+		return errors.New("--user-messages, --latency and --mixed must not be negative")
+	case e.UserMessages > 0 && e.UserRate <= 0:
+		return errors.New("--user-rate must be more than 0")
+	case e.Latency > 0 && e.LatencyRate <= 0:
+		return errors.New("--latency-rate must be more than 0")
+	case e.Mixed > 0 && e.MixedRate < 1:
+		return errors.New("--mixed-rate must be 1 or more")
+	case min(e.Resume, e.ResumeStorm) < 0 || max(e.Resume, e.ResumeStorm) > maxResume:
+		return fmt.Errorf("--resume and --resume-storm must be 0 to %d, as many as an edge replays unless told otherwise", maxResume)
 	}
 	return nil
 }
 
-// phase is what one part of a run took.
-type phase struct {
-	Messages   int     `json:"messages,omitempty"`
-	Count      int64   `json:"count"` // handshakes or deliveries
-	Seconds    float64 `json:"seconds"`
-	CPUSeconds float64 `json:"cpu_seconds,omitempty"` // of the server; 0 without its process id
-	PerCPU     float64 `json:"per_cpu_second,omitempty"`
-	Writes     int64   `json:"write_calls,omitempty"` // write(2) and the like, of the whole server; 0: unknown
-	P50MS      float64 `json:"p50_ms"`
-	P99MS      float64 `json:"p99_ms"`
-	MaxMS      float64 `json:"max_ms"`
-}
-
-// measure is everything about one server.
-type measure struct {
-	Name       string           `json:"name"`
-	Sockets    int              `json:"sockets"`
-	FrameBytes int              `json:"frame_bytes,omitempty"` // of a broadcast's text, as it arrived
-	Before     memory           `json:"memory_before"`
-	After      memory           `json:"memory_after"`
-	Connect    *phase           `json:"connect,omitempty"`
-	Paced      *phase           `json:"paced,omitempty"`
-	Burst      *phase           `json:"burst,omitempty"`
-	Users      *phase           `json:"users,omitempty"`
-	Resume     *phase           `json:"resume,omitempty"`
-	Faults     map[string]int64 `json:"faults,omitempty"`
-}
+// returns reports that sockets come back in some part, for which they need their cursors.
+func (e extras) returns() bool { return e.Again || e.Resume > 0 || e.ResumeStorm > 0 }
 
 // bench is one server being measured.
 type bench struct {
 	plan
-	name     string
-	addr     string // of its sockets
-	speak    string // of dialects
-	pid      int    // 0: unknown, and nothing is said of CPU and memory
-	pub      publisher
-	users    int     // user messages to publish
-	userRate float64 // a second
-	resume   int     // broadcasts to publish while everybody is away
-	note     func(format string, args ...any)
+	extras
+	name    string
+	addr    string // of its sockets
+	speak   string // of dialects
+	pid     int    // 0: unknown, and nothing is said of CPU and memory
+	ops     string // where its metrics are; empty: unknown
+	tokens  string // file of the sockets' tokens; empty: development tokens
+	deflate bool   // offer permessage-deflate
+	slow    int    // sockets with small buffers
+	pub     publisher
+	note    func(format string, args ...any)
 
 	fleet *fleet
 	clock clock
 	name6 string // of the run
-	bseq  uint32
+	bseq  uint32 // number of the next broadcast
+	sent  int    // user messages published so far, to all users in turn
+	extra []int  // users who had another one each
 	out   measure
 }
 
@@ -95,37 +80,57 @@ func (b *bench) run(ctx context.Context) (measure, error) {
 	return b.finish(ctx, err)
 }
 
-// open connects all sockets, and measures that and their memory.
-func (b *bench) open(ctx context.Context) (err error) {
+// begin starts the client and notes the server's memory before the first connect.
+func (b *bench) begin(ctx context.Context) (err error) {
 	b.clock = newClock()
 	b.name6 = fmt.Sprintf("%0*s", runLen, strconv.FormatUint(rand.Uint64N(1<<31), 36))
 	b.out = measure{Name: b.name, Sockets: b.Sockets}
 	if b.fleet, err = startFleet(ctx, command{
-		Run: b.name6, Addr: b.addr, Host: b.addr, Count: b.Sockets, Resume: b.resume > 0, Speak: b.speak,
+		Run: b.name6, Addr: b.addr, Host: b.addr, Count: b.Sockets, Resume: b.returns(), Speak: b.speak,
+		Tokens: b.tokens, Deflate: b.deflate, Slow: b.slow,
 	}, b.note); err != nil {
 		return err
 	}
 	if b.pid > 0 {
-		if b.out.Before, err = sampleMemory(b.pid); err != nil {
-			return err
-		}
+		b.out.Before, err = sampleMemory(b.pid)
+	}
+	return err
+}
+
+// open connects all sockets, and measures that and their memory.
+func (b *bench) open(ctx context.Context) error {
+	if err := b.begin(ctx); err != nil {
+		return err
 	}
 	b.note("%s: connecting %d sockets\n", b.name, b.Sockets)
+	if b.Thirds && b.pid > 0 {
+		return b.openByThirds(ctx)
+	}
+	var err error
 	if b.out.Connect, err = b.timed(func() (answer, error) { return b.connect(ctx) }); err != nil {
 		return err
 	}
-	if b.out.Connect.Count < int64(b.Sockets) {
-		return fmt.Errorf("%s: %d of %d sockets connected", b.name, b.out.Connect.Count, b.Sockets)
-	}
-	if b.pid == 0 {
-		return nil
-	}
-	b.note("%s: settling for %v\n", b.name, b.Settle)
-	if err := sleep(ctx, b.Settle); err != nil {
+	if err := b.allThere(b.out.Connect.Count); err != nil || b.pid == 0 {
 		return err
 	}
-	b.out.After, err = sampleMemory(b.pid)
+	b.out.After, err = b.settled(ctx)
 	return err
+}
+
+func (b *bench) allThere(connected int64) error {
+	if connected < int64(b.Sockets) {
+		return fmt.Errorf("%s: %d of %d sockets connected", b.name, connected, b.Sockets)
+	}
+	return nil
+}
+
+// settled waits and reads the server's memory.
+func (b *bench) settled(ctx context.Context) (memory, error) {
+	b.note("%s: settling for %v\n", b.name, b.Settle)
+	if err := sleep(ctx, b.Settle); err != nil {
+		return memory{}, err
+	}
+	return sampleMemory(b.pid)
 }
 
 // finish asks every socket whether it has had everything, and lets them go. err
@@ -147,46 +152,50 @@ func (b *bench) finish(ctx context.Context, err error) (measure, error) {
 	return b.out, err
 }
 
-func (b *bench) phases(ctx context.Context) (err error) {
-	if b.Broadcasts > 0 {
-		b.note("%s: %d paced broadcasts\n", b.name, b.Broadcasts)
-		if b.out.Paced, err = b.pacedPhase(ctx); err != nil {
+// phases are the parts after the first connect, each if it is asked for.
+func (b *bench) phases(ctx context.Context) error {
+	for _, part := range []struct {
+		wanted int
+		what   string
+		do     func(context.Context) error
+	}{
+		{btoi(b.Again), "times all leave and come back", b.comeAgain},
+		{b.Broadcasts, "paced broadcasts", func(ctx context.Context) (err error) {
+			b.out.Paced, err = b.pacedPhase(ctx)
+			return err
+		}},
+		{b.Burst, "broadcasts at once", func(ctx context.Context) (err error) {
+			b.out.Burst, err = b.burstPhase(ctx)
+			return err
+		}},
+		{b.UserMessages, "user messages", b.usersPhase},
+		{b.Latency, "user messages, and as many by core NATS", b.latencyPhase},
+		{b.Mixed, "seconds of broadcasts and user messages", b.mixedPhase},
+		{b.Resume, "broadcasts while everybody is away, then all resume", func(ctx context.Context) (err error) {
+			b.out.Resume, err = b.comeBack(ctx, b.Resume, b.ConnectRate)
+			return err
+		}},
+		{b.ResumeStorm, "broadcasts while everybody is away, then all resume at once", func(ctx context.Context) (err error) {
+			b.out.Storm, err = b.comeBack(ctx, b.ResumeStorm, atOnce)
+			return err
+		}},
+	} {
+		if part.wanted == 0 {
+			continue
+		}
+		b.note("%s: %d %s\n", b.name, part.wanted, part.what)
+		if err := part.do(ctx); err != nil {
 			return err
 		}
-	}
-	if b.Burst > 0 {
-		b.note("%s: a burst of %d broadcasts\n", b.name, b.Burst)
-		if b.out.Burst, err = b.burstPhase(ctx); err != nil {
-			return err
-		}
-	}
-	if b.users > 0 {
-		b.note("%s: %d user messages\n", b.name, b.users)
-		if b.out.Users, err = b.timed(func() (answer, error) { return b.userMessages(ctx) }); err != nil {
-			return err
-		}
-		b.out.Users.Messages = b.users
-	}
-	if b.resume > 0 {
-		return b.comeBack(ctx)
 	}
 	return nil
 }
 
-func (b *bench) pacedPhase(ctx context.Context) (*phase, error) {
-	p, err := b.timed(func() (answer, error) { return b.paced(ctx) })
-	if err == nil {
-		p.Messages = b.Broadcasts
+func btoi(b bool) int {
+	if b {
+		return 1
 	}
-	return p, err
-}
-
-func (b *bench) burstPhase(ctx context.Context) (*phase, error) {
-	p, err := b.timed(func() (answer, error) { return b.burst(ctx, b.Burst) })
-	if err == nil {
-		p.Messages = b.Burst
-	}
-	return p, err
+	return 0
 }
 
 // timed runs one phase between two readings of clock and CPU.
@@ -203,9 +212,9 @@ func (b *bench) timed(do func() (answer, error)) (*phase, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &phase{
-		Count: a.N, Seconds: time.Since(began).Seconds(),
-		P50MS: ms(a.Hist.quantile(.5)), P99MS: ms(a.Hist.quantile(.99)), MaxMS: ms(time.Duration(a.Hist.Max)),
+	p := &phase{Count: a.N, Seconds: time.Since(began).Seconds(), spread: spreadOf(a.Hist)}
+	if a.N > 0 {
+		p.WireBytes = float64(a.Wire) / float64(a.N)
 	}
 	if b.pid > 0 {
 		if after, err = sampleCPU(b.pid); err != nil {
@@ -219,154 +228,10 @@ func (b *bench) timed(do func() (answer, error)) (*phase, error) {
 	return p, nil
 }
 
-func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
-
-func (b *bench) connect(ctx context.Context) (answer, error) {
-	limit, err := b.startConnecting()
-	if err != nil {
-		return answer{}, err
-	}
-	a, err := b.fleet.gather(ctx, "connected", limit)
-	b.note("\r%d of %d connected\n", a.N, b.Sockets)
-	return a, err
-}
-
-// startConnecting sets every worker going, and says how long that may take: each
-// socket has its turn twice over, and there is a minute to spare.
-func (b *bench) startConnecting() (limit time.Duration, err error) {
-	err = b.fleet.tell(func(w *workerProc) command {
-		return command{Op: "connect", Rate: b.ConnectRate * float64(w.count) / float64(b.Sockets)}
-	})
-	return time.Minute + time.Duration(2*float64(b.Sockets)/b.ConnectRate*float64(time.Second)), err
-}
-
-// broadcast publishes the next broadcast.
-func (b *bench) broadcast(ctx context.Context) error {
-	s := stamp{kind: kindBroadcast, seq: b.bseq, at: b.clock.now()}
-	b.bseq++
-	return b.pub.publish(ctx, wire.Broadcast(), s.payload(b.name6, b.Size))
-}
-
-func (b *bench) paced(ctx context.Context) (sum answer, err error) {
-	for range b.Broadcasts {
-		a, err := b.burst(ctx, 1)
-		if err != nil {
-			return sum, err
-		}
-		sum.N += a.N
-		sum.Bytes += a.Bytes
-		sum.Hist.merge(a.Hist)
-	}
-	return sum, nil
-}
-
-// burst publishes n broadcasts and waits until every socket has them all.
-func (b *bench) burst(ctx context.Context, n int) (answer, error) {
-	if err := b.fleet.arm(ctx, int64(n)); err != nil {
-		return answer{}, err
-	}
-	for range n {
-		if err := b.broadcast(ctx); err != nil {
-			return answer{}, err
-		}
-	}
-	if err := b.pub.flush(ctx); err != nil {
-		return answer{}, err
-	}
-	a, err := b.fleet.gather(ctx, "done", b.Wait)
-	if a.N > 0 {
-		b.out.FrameBytes = int(a.Bytes / a.N)
-	}
-	return a, err
-}
-
-// userMessages publishes to the users in turn: a target for each worker is the
-// number of its own users among them.
-func (b *bench) userMessages(ctx context.Context) (answer, error) {
-	first := 0
-	var expecting []*workerProc
-	for _, w := range b.fleet.workers {
-		n := usersBefore(b.users, b.Sockets, first+w.count) - usersBefore(b.users, b.Sockets, first)
-		first += w.count
-		if n > 0 {
-			expecting = append(expecting, w)
-		}
-		if err := w.tell(command{Op: "arm", Target: n}); err != nil {
-			return answer{}, err
-		}
-	}
-	if _, err := b.fleet.gather(ctx, "armed", 10*time.Second); err != nil {
-		return answer{}, err
-	}
-	began := time.Now()
-	for k := range b.users {
-		due := began.Add(time.Duration(float64(k) / b.userRate * float64(time.Second)))
-		if ahead := time.Until(due); ahead > 0 {
-			if err := sleep(ctx, ahead); err != nil {
-				return answer{}, err
-			}
-		}
-		user := k % b.Sockets
-		s := stamp{kind: kindUser, seq: uint32(k / b.Sockets), user: uint32(user), at: b.clock.now()}
-		if err := b.pub.publish(ctx, wire.User("u"+strconv.Itoa(user)), s.payload(b.name6, b.Size)); err != nil {
-			return answer{}, err
-		}
-	}
-	if err := b.pub.flush(ctx); err != nil {
-		return answer{}, err
-	}
-	some := *b.fleet // only those that were given something to wait for will say so
-	some.workers = expecting
-	return some.gather(ctx, "done", b.Wait)
-}
-
-// usersBefore counts the messages to users below n when k go out in turn.
-func usersBefore(k, sockets, n int) int64 {
-	return int64(k/sockets)*int64(n) + int64(min(k%sockets, n))
-}
-
-// comeBack lets everybody leave, publishes, and measures the return of all.
-func (b *bench) comeBack(ctx context.Context) error {
-	b.note("%s: %d broadcasts while everybody is away, then all resume\n", b.name, b.resume)
-	if err := b.fleet.tell(func(*workerProc) command { return command{Op: "drop"} }); err != nil {
-		return err
-	}
-	if _, err := b.fleet.gather(ctx, "dropped", 10*time.Second); err != nil {
-		return err
-	}
-	if err := b.fleet.arm(ctx, int64(b.resume)); err != nil {
-		return err
-	}
-	for range b.resume {
-		if err := b.broadcast(ctx); err != nil {
-			return err
-		}
-	}
-	if err := b.pub.flush(ctx); err != nil {
-		return err
-	}
-	var err error
-	b.out.Resume, err = b.timed(func() (answer, error) { return b.connectAndReplay(ctx) })
-	if err == nil {
-		b.out.Resume.Messages = b.resume
-	}
-	return err
-}
-
-// connectAndReplay waits for both the handshakes and the last replayed message,
-// in whichever order the workers report them. It gives the handshakes.
-func (b *bench) connectAndReplay(ctx context.Context) (answer, error) {
-	limit, err := b.startConnecting()
-	if err != nil {
-		return answer{}, err
-	}
-	return b.fleet.gatherBoth(ctx, "connected", "done", limit+b.Wait)
-}
-
 // check asks every socket whether it has had everything.
 func (b *bench) check(ctx context.Context) error {
 	if err := b.fleet.tell(func(*workerProc) command {
-		return command{Op: "check", Broadcasts: b.bseq, Users: int64(b.users), Sockets: int64(b.Sockets)}
+		return command{Op: "check", Broadcasts: b.bseq, Users: int64(b.sent), Sockets: int64(b.Sockets), Chosen: b.extra}
 	}); err != nil {
 		return err
 	}

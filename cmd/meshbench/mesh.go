@@ -23,6 +23,7 @@ type mesh struct {
 	edge, nats *exec.Cmd
 	natsEnded  chan struct{}
 	addr       string // of the edge's sockets
+	ops        string // of its metrics
 	url        string // of NATS
 	dir        string // of the log, removed at the end
 }
@@ -31,8 +32,9 @@ type mesh struct {
 const startWait = 30 * time.Second
 
 // startMesh starts vibemesh and nats-server out of the folder bin, with default
-// settings. If pinned, the edge has CPU 0; NATS is wherever the caller is.
-func startMesh(ctx context.Context, bin string, pinned bool) (m *mesh, err error) {
+// settings but for those in env, for the edge. If pinned, the edge has CPU 0; NATS
+// is wherever the caller is.
+func startMesh(ctx context.Context, bin string, pinned bool, env ...string) (m *mesh, err error) {
 	m = &mesh{}
 	defer func() {
 		if err != nil {
@@ -49,26 +51,35 @@ func startMesh(ctx context.Context, bin string, pinned bool) (m *mesh, err error
 		return m, fmt.Errorf("nats-server: %w", err)
 	}
 	vibemesh := filepath.Join(bin, "vibemesh")
-	provision := exec.CommandContext(ctx, vibemesh, "provision", "--ws-nats-url", m.url)
-	provision.Env, provision.Dir = settings(), m.dir
-	if out, err := provision.CombinedOutput(); err != nil {
-		return m, fmt.Errorf("vibemesh provision: %w: %s", err, out)
+	if err := m.provision(ctx, vibemesh); err != nil {
+		return m, err
 	}
-	if err := m.startEdge(ctx, vibemesh, pinned); err != nil {
+	if err := m.startEdge(ctx, vibemesh, pinned, env...); err != nil {
 		return m, fmt.Errorf("vibemesh edge: %w", err)
 	}
 	return m, nil
 }
 
-// settings is the environment without what would change Vibemesh's defaults.
+// provision makes the log in NATS.
+func (m *mesh) provision(ctx context.Context, path string) error {
+	cmd := exec.CommandContext(ctx, path, "provision", "--ws-nats-url", m.url)
+	cmd.Env, cmd.Dir = settings(), m.dir
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("vibemesh provision: %w: %s", err, out)
+	}
+	return nil
+}
+
+// settings is the environment without what would change Vibemesh's defaults, and
+// what is given. Of the same name, the last one counts.
 func settings(own ...string) []string {
-	env := own
+	var env []string
 	for _, e := range os.Environ() {
 		if !strings.HasPrefix(e, "WS_") && !strings.HasPrefix(e, "FIREBASE_") {
 			env = append(env, e)
 		}
 	}
-	return env
+	return append(env, own...)
 }
 
 // startNATS starts a server on a free port, which it writes into a file.
@@ -108,10 +119,12 @@ func (m *mesh) startNATS(ctx context.Context, path string) error {
 }
 
 // startEdge starts an edge on free ports, which it logs, and waits until it is ready.
-func (m *mesh) startEdge(ctx context.Context, path string, pinned bool) error {
+func (m *mesh) startEdge(ctx context.Context, path string, pinned bool, env ...string) error {
 	m.edge = exec.Command(path, "edge", "--ws-nats-url", m.url)
 	m.edge.Dir = m.dir
-	m.edge.Env = settings("WS_AUTH=dev", "WS_LOOPS=1", "WS_ADDR=127.0.0.1:0", "WS_OPS_ADDR=127.0.0.1:0", "WS_LOG_FORMAT=json")
+	m.edge.Env = settings(append([]string{
+		"WS_AUTH=dev", "WS_LOOPS=1", "WS_ADDR=127.0.0.1:0", "WS_OPS_ADDR=127.0.0.1:0", "WS_LOG_FORMAT=json",
+	}, env...)...)
 	stderr, err := m.edge.StderrPipe()
 	if err != nil {
 		return err
@@ -128,7 +141,7 @@ func (m *mesh) startEdge(ctx context.Context, path string, pinned bool) error {
 		if l.addr == "" || l.ops == "" {
 			return fmt.Errorf("it has ended; its last words: %s", l.last)
 		}
-		m.addr = l.addr
+		m.addr, m.ops = l.addr, l.ops
 		return ready(ctx, "http://"+l.ops+"/readyz")
 	}
 }
@@ -193,7 +206,7 @@ func (m *mesh) bench(p plan) (b *bench, err error) {
 	if err != nil {
 		return nil, err
 	}
-	return &bench{plan: p, name: "edge", addr: m.addr, pid: m.edge.Process.Pid, pub: pub, note: note}, nil
+	return &bench{plan: p, name: "edge", addr: m.addr, ops: m.ops, pid: m.edge.Process.Pid, pub: pub, note: note}, nil
 }
 
 // stop ends both processes at once: nobody is connected, and the log is removed.

@@ -147,7 +147,7 @@ func TestTable(t *testing.T) {
 	results := []measure{
 		{
 			Name: "edge", Sockets: 10, Before: memory{RSS: 1000}, After: memory{RSS: 21000},
-			Paced:  &phase{Count: 100, CPUSeconds: .5, PerCPU: 200, Seconds: 1, P50MS: 1, P99MS: 2, MaxMS: 3},
+			Paced:  &phase{Count: 100, CPUSeconds: .5, PerCPU: 200, Seconds: 1, spread: spread{P50MS: 1, P99MS: 2, MaxMS: 3}},
 			Faults: map[string]int64{"message missing": 2},
 		},
 		{Name: "floor-raw", Sockets: 10, Paced: &phase{Count: 100, CPUSeconds: .25, PerCPU: 400, Seconds: 1}},
@@ -171,16 +171,23 @@ func TestTable(t *testing.T) {
 	}
 }
 
-func TestNATSPublisher(t *testing.T) {
+// startTestNATS runs a NATS server with JetStream in this process.
+func startTestNATS(t *testing.T) *server.Server {
+	t.Helper()
 	s, err := server.NewServer(&server.Options{Port: -1, Host: "127.0.0.1", JetStream: true, StoreDir: t.TempDir(), NoLog: true, NoSigs: true})
 	if err != nil {
 		t.Fatal(err)
 	}
 	go s.Start()
-	defer func() { s.Shutdown(); s.WaitForShutdown() }()
+	t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
 	if !s.ReadyForConnections(5 * time.Second) {
 		t.Fatal("the NATS server does not start")
 	}
+	return s
+}
+
+func TestNATSPublisher(t *testing.T) {
+	s := startTestNATS(t)
 	nc, err := nats.Connect(s.ClientURL())
 	if err != nil {
 		t.Fatal(err)

@@ -97,6 +97,7 @@ func cpuBetween(a, b cpuSample) float64 {
 type memory struct {
 	RSS  int64 `json:"rss"`
 	Anon int64 `json:"rss_anon"`
+	High int64 `json:"rss_high,omitempty"` // the most since its start, or since forgetHigh
 }
 
 func sampleMemory(pid int) (memory, error) {
@@ -117,6 +118,8 @@ func sampleMemory(pid int) (memory, error) {
 			m.RSS = kb << 10
 		case f[0] == "RssAnon:":
 			m.Anon = kb << 10
+		case f[0] == "VmHWM:":
+			m.High = kb << 10
 		}
 	}
 	return m, nil

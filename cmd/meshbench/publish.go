@@ -58,8 +58,7 @@ func (p *natsPublisher) publish(ctx context.Context, to wire.Audience, payload [
 	if err != nil {
 		return err
 	}
-	body := append(append([]byte(`{"type":"toast","payload":`), payload...), '}')
-	ack, err := p.js.PublishMsgAsync(&nats.Msg{Subject: subject, Data: body})
+	ack, err := p.js.PublishMsgAsync(&nats.Msg{Subject: subject, Data: envelopeOf(payload)})
 	if err != nil {
 		return fmt.Errorf("publishing to %s: %w", subject, err)
 	}
@@ -67,6 +66,11 @@ func (p *natsPublisher) publish(ctx context.Context, to wire.Audience, payload [
 		return p.flush(ctx)
 	}
 	return nil
+}
+
+// envelopeOf is what NATS carries for a toast.
+func envelopeOf(payload []byte) []byte {
+	return append(append([]byte(`{"type":"toast","payload":`), payload...), '}')
 }
 
 func (p *natsPublisher) flush(ctx context.Context) error {

@@ -17,6 +17,7 @@ import (
 // report is a comparison.
 type report struct {
 	plan    plan
+	tokens  string // what clients sign in with at the edge
 	machine string
 	pinned  bool
 	labels  []string
@@ -149,6 +150,14 @@ func (r *report) conditions() string {
 		number(float64(r.plan.Sockets)), r.plan.Size, frames, r.plan.Broadcasts, r.plan.Burst, r.machine, where)
 }
 
+// token says what the edge signs people in by.
+func (r *report) token() string {
+	if r.tokens == tokensRS256 {
+		return "an RS256 token that it has not seen, verified as Firebase's are"
+	}
+	return "a development token"
+}
+
 // text prints the report for a terminal.
 func (r *report) text(w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
@@ -201,12 +210,12 @@ In parentheses: how many times the first row's. Measured with %s
 What each of them does for a socket:
 
 - **Bare floor**: a constant answer to every upgrade, and a loop of write(2).
-- **Vibemesh edge**: signs everybody in by a development token, indexes each by user, holds the recent log in memory, can resume; NATS runs in another process, which is not counted.
+- **Vibemesh edge**: signs everybody in by %s, indexes each by user, holds the recent log in memory, can resume; NATS runs in another process, which is not counted.
 - **nbio**: upgrades, and writes finished frames in a loop. No sign-in, no subscriptions, no keepalive, nothing to resume from.
 - **centrifuge**: the library's own WebSocket handler, queues and JSON protocol by their defaults, a user each, one channel subscribed by the server, its memory broker. No token is read, nothing to resume from. Its handshake ends with the answer to its connect command.
 
 Memory is what the server's resident set grew by until %s after the last connect (the floor: 1 s), no garbage collected on request; the kernel's memory for sockets is not in it. CPU seconds are the server's user and system time, the kernel's work for its loopback writes with it. Write calls are the kernel's count for the whole process.
-`, r.conditions(), r.noise(), r.plan.Settle)
+`, r.conditions(), r.noise(), r.token(), r.plan.Settle)
 	_, err := io.WriteString(w, b.String())
 	return err
 }

@@ -10,7 +10,9 @@ import (
 )
 
 type runCmd struct {
-	plan `embed:""`
+	plan   `embed:""`
+	extras `embed:""`
+	scenes `embed:""`
 
 	URL          string   `help:"Base URL of the edge, on a loopback address." default:"http://127.0.0.1:8080"`
 	PID          int      `name:"pid" help:"Process id of the edge; without it nothing is said of its CPU and memory."`
@@ -18,9 +20,6 @@ type runCmd struct {
 	Prefix       string   `help:"Subject prefix there." default:"sv" env:"WS_SUBJECT_PREFIX"`
 	Secret       string   `help:"Shared secret for publishing by REST." env:"SV_SECRET" placeholder:"SECRET"`
 	SecretHeader string   `help:"Header that carries it." default:"X-SV-KEY" env:"SV_SECRET_HEADER"`
-	UserMessages int      `help:"Messages to one user each, to all in turn." placeholder:"N"`
-	UserRate     float64  `help:"Of those, how many a second." default:"1000"`
-	Resume       int      `help:"Let all leave, publish N broadcasts, let all resume." placeholder:"N"`
 	Floor        []string `help:"Measure the floor as well, writing in these ways: raw, syscall." enum:"raw,syscall" placeholder:"HOW"`
 	Pin          bool     `help:"Bind the server to CPU 0, and the client and --nats-pid to CPU 1."`
 	NATSPID      int      `name:"nats-pid" help:"Process id of the NATS server, only for --pin."`
@@ -64,36 +63,16 @@ func (c *runCmd) Run(ctx context.Context) error {
 	if err := c.check(); err != nil {
 		return err
 	}
-	addr, err := hostOf(c.URL)
-	if err != nil {
-		return err
+	measureEdge := c.measureRunning
+	if c.Bin != "" {
+		measureEdge = c.measureOwn
 	}
-	pub, err := c.publisher(addr)
-	if err != nil {
-		return err
-	}
-	defer pub.close()
-	if err := pinClient(c.Pin, c.NATSPID); err != nil {
-		return err
-	}
-	if c.Pin {
-		restore, err := pin(c.PID, 0)
-		if err != nil {
-			return err
-		}
-		defer restore()
-	}
-	b := bench{
-		plan: c.plan, name: "edge", addr: addr, pid: c.PID, pub: pub, note: note,
-		users: c.UserMessages, userRate: c.UserRate, resume: c.Resume,
-	}
-	m, err := b.run(ctx)
-	results := []measure{m}
+	results, err := measureEdge(ctx)
 	for _, how := range c.Floor {
 		if err != nil {
 			break
 		}
-		size := m.FrameBytes
+		size := results[0].FrameBytes
 		if size == 0 {
 			size = c.Size + floorOverhead
 		}
@@ -101,19 +80,52 @@ func (c *runCmd) Run(ctx context.Context) error {
 		f, err = measureFloor(ctx, c.plan, how, size, c.Pin)
 		results = append(results, f)
 	}
+	if len(results) == 0 {
+		return err
+	}
 	return errors.Join(err, print(os.Stdout, results, c.JSON))
 }
 
+// measureRunning measures an edge that somebody else has started.
+func (c *runCmd) measureRunning(ctx context.Context) ([]measure, error) {
+	addr, err := hostOf(c.URL)
+	if err != nil {
+		return nil, err
+	}
+	pub, err := c.publisher(addr)
+	if err != nil {
+		return nil, err
+	}
+	defer pub.close()
+	if err := pinClient(c.Pin, c.NATSPID); err != nil {
+		return nil, err
+	}
+	if c.Pin {
+		restore, err := pin(c.PID, 0)
+		if err != nil {
+			return nil, err
+		}
+		defer restore()
+	}
+	b := bench{plan: c.plan, extras: c.extras, name: "edge", addr: addr, pid: c.PID, pub: pub, note: note}
+	m, err := b.run(ctx)
+	return []measure{m}, err
+}
+
 func (c *runCmd) check() error {
+	if err := errors.Join(c.extras.check(), c.scenes.check()); err != nil {
+		return err
+	}
 	switch {
+	case c.Bin != "" && (c.PID != 0 || c.NATS != "" || c.Secret != ""):
+		return errors.New("--bin starts an edge and NATS of its own: leave out --pid, --nats and --secret (SV_SECRET)")
+	case c.Bin != "":
 	case c.Pin && c.PID == 0:
 		return errors.New("--pin needs --pid, to know what to bind")
-	case c.UserMessages > 0 && c.UserRate <= 0:
-		return errors.New("--user-rate must be more than 0")
-	case c.Resume < 0 || c.Resume > 1000:
-		return errors.New("--resume must be 0 to 1000, as many as an edge replays unless told otherwise")
 	case c.NATS == "" && c.Secret == "":
 		return errors.New("how shall it publish? Give --nats=nats://127.0.0.1:4222, or --secret (SV_SECRET) for REST")
+	case c.NATS == "" && c.Latency > 0:
+		return errors.New("--latency compares with core NATS: it needs --nats or --bin")
 	}
 	return c.plan.check()
 }

@@ -22,27 +22,46 @@ func timeout(t *testing.T) context.Context {
 
 func TestRunOfAnHonestServer(t *testing.T) {
 	b := newFakeEdge(t).bench(t)
-	b.pid, b.users, b.userRate, b.resume = os.Getpid(), 30, 1e6, 5
+	b.pid = os.Getpid()
+	b.extras = extras{
+		Thirds: true, Again: true, UserMessages: 30, UserRate: 1e6, Mixed: 2, MixedRate: 20, Resume: 5, ResumeStorm: 7,
+	}
 	m, err := b.run(timeout(t))
 	if err != nil || len(m.Faults) > 0 {
 		t.Fatalf("%v, %v", err, m.Faults)
 	}
 	got := map[string]int64{
 		"connect": m.Connect.Count, "paced": m.Paced.Count, "burst": m.Burst.Count,
-		"users": m.Users.Count, "resume": m.Resume.Count,
+		"users": m.Users.Count, "resume": m.Resume.Count, "storm": m.Storm.Count, "again": m.Again.Count,
+		"resumed": m.Resume.Resumed, "storm resumed": m.Storm.Resumed, "mixed": int64(m.Mixed.Messages), "thirds": int64(len(m.Thirds)),
 	}
-	want := map[string]int64{"connect": 12, "paced": 36, "burst": 84, "users": 30, "resume": 12}
+	want := map[string]int64{
+		"connect": 12, "paced": 36, "burst": 84, "users": 30, "resume": 12, "storm": 12, "again": 12,
+		"resumed": 12, "storm resumed": 12, "mixed": 40, "thirds": 3,
+	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
 	}
-	for _, p := range []*phase{m.Connect, m.Paced, m.Burst, m.Users, m.Resume} {
-		if p.CPUSeconds <= 0 || p.PerCPU <= 0 || p.P50MS <= 0 || p.P99MS < p.P50MS || p.MaxMS < p.P99MS || p.MaxMS > 30000 {
+	for _, p := range []*phase{m.Connect, m.Again, m.Paced, m.Burst, m.Users, &m.Resume.phase, &m.Storm.phase} {
+		if p.CPUSeconds <= 0 || p.PerCPU <= 0 || !p.spread.sane() {
 			t.Errorf("%+v", *p)
 		}
+	}
+	for _, s := range []spread{m.Mixed.All, m.Mixed.Users, m.Resume.First, m.Storm.First} {
+		if !s.sane() {
+			t.Errorf("%+v", s)
+		}
+	}
+	if wire := m.Paced.WireBytes; wire != float64(m.FrameBytes+4) {
+		t.Errorf("%v bytes on the wire of frames of %d", wire, m.FrameBytes)
 	}
 	if m.FrameBytes < 300 || m.FrameBytes > 400 || m.Before.RSS <= 0 || m.After.Anon <= 0 {
 		t.Errorf("%+v", m)
 	}
+}
+
+func (s spread) sane() bool {
+	return s.P50MS > 0 && s.P99MS >= s.P50MS && s.MaxMS >= s.P99MS && s.MaxMS <= 30000
 }
 
 // TestFaultsAreFound: every way in which a server can betray a client fails the
@@ -98,11 +117,21 @@ func TestFaultsAreFound(t *testing.T) {
 			}
 		})
 	}
+	t.Run("not resumed", func(t *testing.T) {
+		e := newFakeEdge(t)
+		e.forgets = true
+		b := e.bench(t)
+		b.Resume = 3
+		m, err := b.run(timeout(t))
+		if err == nil || m.Faults["hello of a resume without resumed:true"] != 12 || m.Resume.Resumed != 0 {
+			t.Errorf("%v; faults %v", err, m.Faults)
+		}
+	})
 	t.Run("another's message", func(t *testing.T) {
 		e := newFakeEdge(t)
 		e.deliver = func(_, entry string, _ int) []string { return []string{entry} } // to everybody
 		b := e.bench(t)
-		b.users, b.userRate = 5, 1e6
+		b.UserMessages, b.UserRate = 5, 1e6
 		m, err := b.run(timeout(t))
 		if err == nil || m.Faults["message of another user"] == 0 {
 			t.Errorf("%v; faults %v", err, m.Faults)
@@ -172,7 +201,7 @@ func TestBadUsage(t *testing.T) {
 		{"no sockets", runCmd{plan: plan{ConnectRate: 1}, Secret: "s"}, "--sockets"},
 		{"no rate", runCmd{plan: plan{Sockets: 1}, Secret: "s"}, "--connect-rate"},
 		{"too big", runCmd{plan: plan{Sockets: 1, ConnectRate: 1, Size: 70000}, Secret: "s"}, "--size"},
-		{"resume", runCmd{plan: good, Secret: "s", Resume: 1001}, "--resume"},
+		{"resume", runCmd{plan: good, Secret: "s", extras: extras{Resume: 1001}}, "--resume"},
 		{"another machine", runCmd{plan: good, Secret: "s", URL: "http://192.0.2.1:8080"}, "not a loopback address"},
 		{"https", runCmd{plan: good, Secret: "s", URL: "https://127.0.0.1"}, "must look like"},
 	} {

@@ -15,7 +15,12 @@ import (
 const (
 	kindBroadcast = 'b'
 	kindUser      = 'u'
+	kindCore      = 'c' // by core NATS, for comparison
 )
+
+// kindFirst stands among the kinds for the first message after a return: how long
+// that took is counted from the connect.
+const kindFirst = "first"
 
 // stamp is what the title of every published toast says: who it is for, its
 // number (from 0, broadcasts and each user's messages on their own), and when
@@ -44,7 +49,22 @@ func (s stamp) payload(run string, size int) []byte {
 	if pad < 1 {
 		return []byte(head + "}")
 	}
-	return []byte(head + `,"description":"` + strings.Repeat("x", pad) + `"}`)
+	return []byte(head + `,"description":"` + words(int(s.seq), pad) + `"}`)
+}
+
+// prose is what descriptions are cut from: text that compresses as text does.
+const prose = "Your order has left the warehouse and should be with you on Thursday before noon. " +
+	"Anna replied to your comment on the quarterly plan: let us move the deadline by a week. " +
+	"The build of branch main failed after four minutes because two tests in the billing package did not pass. " +
+	"Payment of 42.50 EUR to City Library was booked; your balance is 1,318.07 EUR. " +
+	"Reminder: the dentist expects you tomorrow at 8:15, and parking behind the house is free. " +
+	"Three people joined the group Hiking in the Alps while you were away. " +
+	"A new device signed in to your account from Lisbon; if that was not you, change your password now. "
+
+// words gives n bytes of prose, of its own for each of the first messages.
+func words(seq, n int) string {
+	from := seq * 37 % len(prose)
+	return strings.Repeat(prose, (from+n)/len(prose)+1)[from : from+n]
 }
 
 // titleMark is what to look for in a frame of a run.

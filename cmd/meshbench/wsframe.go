@@ -29,33 +29,46 @@ func nextFrame(b []byte) (op byte, payload []byte, n int) {
 	if len(b) < 2 {
 		return 0, nil, 0
 	}
-	if b[0]&0xf0 != 0x80 || b[1]&0x80 != 0 {
+	if b[0]&0xf0 != 0x80 {
 		return 0, nil, -1
+	}
+	payload, n = frameBody(b)
+	return b[0] & 15, payload, n
+}
+
+// frameBody splits the first frame off whatever its first byte says. n is 0 when it
+// is not complete yet, and -1 when it is masked or too long.
+func frameBody(b []byte) (payload []byte, n int) {
+	if len(b) < 2 {
+		return nil, 0
+	}
+	if b[1]&0x80 != 0 {
+		return nil, -1
 	}
 	size, head := int(b[1]), 2
 	switch size {
 	case 126:
 		if head = 4; len(b) < head {
-			return 0, nil, 0
+			return nil, 0
 		}
 		size = int(binary.BigEndian.Uint16(b[2:]))
 	case 127:
 		if head = 10; len(b) < head {
-			return 0, nil, 0
+			return nil, 0
 		}
 		long := binary.BigEndian.Uint64(b[2:])
 		if long > maxFrame {
-			return 0, nil, -1
+			return nil, -1
 		}
 		size = int(long)
 	}
 	if size > maxFrame {
-		return 0, nil, -1
+		return nil, -1
 	}
 	if len(b) < head+size {
-		return 0, nil, 0
+		return nil, 0
 	}
-	return b[0] & 15, b[head : head+size], head + size
+	return b[head : head+size], head + size
 }
 
 // appendTextFrame appends a server's text frame.

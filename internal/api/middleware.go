@@ -96,7 +96,7 @@ func (a *API) observe(next http.Handler) http.Handler {
 			a.metrics.requests.WithLabelValues(route, strconv.Itoa(w.status)).Inc()
 			a.metrics.seconds.WithLabelValues(route).Observe(took.Seconds())
 			// The route, not the URL: its query may hold a token.
-			a.log.Debug("request", "method", r.Method, "route", route, "status", w.status, "took", took, "request_id", id)
+			a.log.Debug("request", "method", r.Method, "route", route, "status", w.status, "took", took, "request_id", id, "client", r.RemoteAddr)
 		}()
 		next.ServeHTTP(w, r)
 	})

@@ -1,7 +1,9 @@
 package edge
 
 import (
+	"context"
 	"errors"
+	"log/slog"
 	"math/rand/v2"
 	"time"
 
@@ -24,6 +26,9 @@ func (l *loop) ready(r ref, rep *reply) {
 		return
 	}
 	l.edge.metrics.handshake(rep.result)
+	if log := l.edge.log; log.Enabled(context.Background(), slog.LevelDebug) {
+		log.Debug("upgrade", "result", rep.result, "session", l.sessionID(r), "client", c.more.client)
+	}
 	if rep.ok && rep.gen != l.deliver.gen {
 		l.deliver.route() // takes up a new life of the log
 	}

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"runtime"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -285,6 +286,15 @@ func (a *App) startEdge(ctx context.Context) error {
 	}
 	if a.tls != nil {
 		cfg.TLS = a.tls
+	}
+	if cfg.Loops == 0 {
+		cfg.Loops = runtime.GOMAXPROCS(0)
+	}
+	// One more than the loops may occupy: a loop that works off a broadcast does not
+	// give its place up, and the runtime looks for what has come from NATS when one is
+	// idle, or every 10 ms.
+	if procs := cfg.Loops + 1; runtime.GOMAXPROCS(0) < procs && os.Getenv("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS(procs)
 	}
 	e, err := edge.New(cfg, a.tokens, a.mesh, a.log)
 	if err != nil {

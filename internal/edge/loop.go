@@ -3,7 +3,6 @@ package edge
 import (
 	"context"
 	"errors"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -141,9 +140,7 @@ func (l *loop) turn() error {
 	l.workAgain()
 	l.counters.held.Store(l.conns.held())
 	if busy {
-		// The slices write by raw system calls, which the scheduler does not see:
-		// give it a turn, so that nothing else on this core starves.
-		runtime.Gosched()
+		netloop.Yield()
 	}
 	return nil
 }

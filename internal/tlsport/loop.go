@@ -3,7 +3,6 @@ package tlsport
 import (
 	"context"
 	"errors"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -104,7 +103,7 @@ func (l *relayLoop) turn() error {
 		}
 	}
 	if busy {
-		runtime.Gosched() // raw system calls do not let the scheduler in
+		netloop.Yield()
 	}
 	return nil
 }

@@ -46,16 +46,33 @@ func packs(e *wire.Entry) bool {
 	return len(e.Payload) >= packBroadcast
 }
 
-// appendPacked appends the compressed form of a finished text frame (RFC 7692,
-// 7.2.1); nothing if that is not smaller.
-func appendPacked(dst, frame []byte) []byte {
+// packer compresses frames, for one goroutine. It has 600 KB once it was used.
+type packer struct {
+	deflate *flate.Writer
+	out     appender
+}
+
+// append appends the compressed form of a finished text frame (RFC 7692, 7.2.1);
+// nothing if that is not smaller. The fastest level takes 10 µs for 500 bytes of a
+// toast and leaves 330; the best takes four times as long, for 10 bytes less.
+func (p *packer) append(dst, frame []byte) []byte {
 	text := frame[headerSize(frame):]
-	w := appender{make([]byte, 0, len(text))}
-	if err := flate.StatelessDeflate(&w, text, false, nil); err != nil {
+	p.out.b = p.out.b[:0]
+	if p.deflate == nil {
+		var err error
+		if p.deflate, err = flate.NewWriter(&p.out, flate.BestSpeed); err != nil {
+			return dst // the level is none; it is one
+		}
+	}
+	p.deflate.Reset(&p.out) // no context is taken over
+	if _, err := p.deflate.Write(text); err != nil {
+		return dst
+	}
+	if p.deflate.Flush() != nil {
 		return dst
 	}
 	const tail = 4 // 00 00 ff ff of the empty block at the end is left out
-	body := w.b[:len(w.b)-tail]
+	body := p.out.b[:len(p.out.b)-tail]
 	if len(body) >= len(text) {
 		return dst
 	}

@@ -141,6 +141,7 @@ type Edge struct {
 	// Owned by the tail.
 	tail struct {
 		frame, packed []byte // scratch
+		packer        packer
 		seq           uint64
 	}
 	moved struct {
@@ -195,7 +196,7 @@ func (e *Edge) Append(entry *wire.Entry) {
 	e.tail.frame = appendEventFrame(e.tail.frame[:0], entry, g.cursor(entry.Seq))
 	e.tail.packed = e.tail.packed[:0]
 	if e.packing.Load() > 0 && packs(entry) {
-		e.tail.packed = appendPacked(e.tail.packed, e.tail.frame)
+		e.tail.packed = e.tail.packer.append(e.tail.packed, e.tail.frame)
 	}
 	g.ring.Append(ring.Entry{
 		Seq: entry.Seq, Time: entry.Time, Kind: kind, ID: entry.Audience.ID, Frame: e.tail.frame, Packed: e.tail.packed,

@@ -1,9 +1,13 @@
 package edge
 
 import (
+	"sync"
+
 	"github.com/gobwas/ws"
 	"github.com/socialvibes/vibemesh/internal/session"
 )
+
+var packers = sync.Pool{New: func() any { return new(packer) }}
 
 // Echo has an edge send each text and binary message back, compressed where that was
 // agreed on, and count no frames against its clients: what conformance tests of RFC
@@ -16,9 +20,11 @@ func (e *Edge) Echo() {
 		}
 		frame := append(appendHeader(nil, ws.OpCode(op), len(payload)), payload...)
 		if c.deflate && op == session.OpText {
-			if packed := appendPacked(nil, frame); len(packed) > 0 {
+			p := packers.Get().(*packer)
+			if packed := p.append(nil, frame); len(packed) > 0 {
 				frame = packed
 			}
+			packers.Put(p)
 		}
 		l.send(r.slot(), c, frame)
 		return true

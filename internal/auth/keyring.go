@@ -140,7 +140,12 @@ func (r *keyring) ask() (*keySet, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &keySet{keys: keys, renew: began.Add(age - age/5), until: began.Add(age)}, nil
+	set := &keySet{keys: keys, renew: began.Add(age - age/5), until: began.Add(age)}
+	// Who has waited for the answer may use it, however old it is.
+	if least := time.Now().Add(fetchPause); set.until.Before(least) {
+		set.until = least
+	}
+	return set, nil
 }
 
 // maxAge is how long an answer counts (RFC 9111, 5.2.2.1), less what it has spent in

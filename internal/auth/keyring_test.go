@@ -178,3 +178,27 @@ type waiter struct{}
 func (waiter) Verify(context.Context, string) (Identity, error) {
 	return Identity{UID: "alice", Expires: time.Now().Add(time.Hour)}, nil
 }
+
+// slow is an endpoint that answers late.
+type slow struct{ *answer }
+
+func (s slow) RoundTrip(r *http.Request) (*http.Response, error) {
+	time.Sleep(1200 * time.Millisecond)
+	return s.answer.RoundTrip(r)
+}
+
+// TestKeyringTakesOldAnswers: one that has been in caches for all of its time, and
+// takes longer to come than it counts, is still an answer.
+func TestKeyringTakesOldAnswers(t *testing.T) {
+	old := goodAnswer(t, "k1")
+	old.header = http.Header{"Cache-Control": {"max-age=21600"}, "Age": {"21600"}}
+	synctest.Test(t, func(t *testing.T) {
+		ring := &keyring{client: &http.Client{Transport: slow{old}}}
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		if keys, err := ring.wait(ctx); len(keys) != 1 || err != nil {
+			t.Errorf("got %v, %v", keys, err)
+		}
+		time.Sleep(fetchTimeout) // whatever was begun ends
+	})
+}

@@ -31,6 +31,7 @@ func (l *loop) accept() {
 		l.edge.metrics.accepted.Add(1)
 		if to := l.takes(); to == l {
 			l.adopt(arrival{fd: fd, client: peer})
+			l.between()
 		} else {
 			to.post(message{kind: msgConn, conn: arrival{fd: fd, client: peer}})
 		}

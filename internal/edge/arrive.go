@@ -75,11 +75,13 @@ func (l *loop) passGates(slot int32, c *conn) bool {
 	if e.cfg.ProxyProtocol && !l.readProxyHeader(slot, c) {
 		return false
 	}
-	ticket, verdict := e.limits.Admit(m.client.Addr(), l.now)
-	c.ticket = ticket
-	if verdict.Refused != "" {
-		l.refuseForLimit(slot, c, verdict)
-		return false
+	if m.client.IsValid() { // a balancer that finds no room would give the edge up
+		ticket, verdict := e.limits.Admit(m.client.Addr(), l.now)
+		c.ticket = ticket
+		if verdict.Refused != "" {
+			l.refuseForLimit(slot, c, verdict)
+			return false
+		}
 	}
 	m.gate = false
 	if e.cfg.TLS != nil {

@@ -55,7 +55,7 @@ func TestProxyProtocol(t *testing.T) {
 	t.Run("byte by byte", func(t *testing.T) {
 		m := &mesh{t: t, addr: m.addr}
 		var parts [][]byte
-		for _, b := range append(header, get...) {
+		for _, b := range append(proxied("203.0.113.6:1"), get...) {
 			parts = append(parts, []byte{b})
 		}
 		if status, _, _ := m.answerTo(parts...); status != 200 {
@@ -79,8 +79,8 @@ func TestProxyProtocol(t *testing.T) {
 			t.Errorf("one of another address: %d, want 101", status)
 		}
 	})
-	t.Run("the balancer's own", func(t *testing.T) {
-		m := &mesh{t: t, addr: m.addr}
+	t.Run("the balancer's own, whatever the limits", func(t *testing.T) {
+		m := newMesh(t, edge.Config{Loops: 1, ProxyProtocol: true, Limits: limit.Config{Rate: .001, Burst: 1}})
 		local := append([]byte("\r\n\r\n\x00\r\nQUIT\n\x20\x00\x00\x00"), get...)
 		for range 3 {
 			if status, _, _ := m.answerTo(local); status != 200 {

@@ -238,20 +238,20 @@ type leave struct {
 	window time.Duration
 }
 
-// drain stops accepting and begins to ask every session to move. The last loop
-// that has let go of the listener closes it: who comes now is refused by the
-// system at once, and goes elsewhere, instead of waiting for nobody.
+// drain stops accepting and begins to ask every session to move. The listener is
+// closed: who comes now is refused by the system at once, and goes elsewhere, instead
+// of waiting for nobody.
 func (l *loop) drain(window time.Duration) {
 	if l.leave.window > 0 {
 		return // asked before
 	}
-	if !l.mute {
-		l.mute = true
-		if err := l.poller.Remove(l.ln.FD); err != nil {
-			l.edge.log.Warn("drain: the listener", "err", err)
+	if l.listens() {
+		if !l.mute {
+			l.mute = true
+			if err := l.poller.Remove(l.ln.FD); err != nil {
+				l.edge.log.Warn("drain: the listener", "err", err)
+			}
 		}
-	}
-	if int(l.edge.muted.Add(1)) == len(l.edge.loops) {
 		if err := l.ln.Close(); err != nil {
 			l.edge.log.Warn("drain: closing the listener", "err", err)
 		}

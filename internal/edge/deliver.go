@@ -174,6 +174,7 @@ func (d *deliverer) begin(g *generation) {
 	d.done = d.routed
 	d.marks = append(d.marks[:0], mark{d.done, d.view.SeqAt(d.done)})
 	d.urgent, d.bulk, d.all = d.urgent[:0], nil, sweep{}
+	d.unshare()
 }
 
 // settle moves done up to before the oldest entry that someone still lacks.

@@ -2,6 +2,7 @@ package edge
 
 import (
 	"encoding/binary"
+	"strings"
 
 	"github.com/gobwas/ws"
 	"github.com/socialvibes/vibemesh/internal/wire"
@@ -50,6 +51,10 @@ func appendClose(dst []byte, code int, reason string) []byte {
 	if reason == "" {
 		reason = wire.CloseText(code)
 	}
-	body := ws.NewCloseFrameBody(ws.StatusCode(code), reason[:min(len(reason), 123)])
+	const most = 123 // a control frame's payload, less the code
+	if len(reason) > most {
+		reason = strings.ToValidUTF8(reason[:most], "") // no half of a character
+	}
+	body := ws.NewCloseFrameBody(ws.StatusCode(code), reason)
 	return append(appendHeader(dst, ws.OpClose, len(body)), body...)
 }

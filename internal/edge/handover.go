@@ -136,6 +136,8 @@ type prefixedConn struct {
 	once   sync.Once
 	ticket limit.Ticket
 	taken  bool // a loop goes on with it
+	// lingers is set by once: a goroutine closes it.
+	lingers bool
 }
 
 // RemoteAddr is the client's address, also behind a balancer.
@@ -146,16 +148,26 @@ func (c *prefixedConn) RemoteAddr() net.Addr {
 	return c.Conn.RemoteAddr()
 }
 
-// Close ends the connection, and gives its place to another one. It waits a little
-// for a client that is slow to take the end of an answer: the kernel's TLS would
-// forget it.
+// Close ends the connection, and gives its place to another one. It never waits: a
+// server closes all it has one after the other, with its lock held. For a client that
+// is slow to take the end of an answer, which the kernel's TLS would forget, somebody
+// else waits a little.
 func (c *prefixedConn) Close() error {
 	c.once.Do(func() {
 		c.edge.limits.Release(c.ticket)
-		if w, ok := c.Conn.(netloop.Waiter); ok && c.edge.cfg.TLS != nil && !c.taken {
-			_ = netloop.CloseNotifyConn(w, closePatience) //nolint:errcheck // it ends either way
+		w, ok := c.Conn.(netloop.Waiter)
+		if !ok || c.edge.cfg.TLS == nil || c.taken || !errors.Is(netloop.CloseNotifyNow(w), netloop.ErrAgain) {
+			return
 		}
+		c.lingers = true
+		go func() {
+			_ = netloop.CloseNotifyConn(w, closePatience) //nolint:errcheck // it ends either way
+			_ = c.Conn.Close()                            //nolint:errcheck // nobody is left to be told
+		}()
 	})
+	if c.lingers {
+		return nil
+	}
 	return c.Conn.Close()
 }
 

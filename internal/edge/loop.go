@@ -68,11 +68,13 @@ func newLoop(e *Edge, id int) (*loop, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &loop{edge: e, id: id, poller: p, now: time.Now()}
+	l := &loop{edge: e, id: id, poller: p, now: time.Now(), spare: -1}
 	l.wheel = netloop.NewWheel(wheelTick, wheelSlots, l.now)
 	l.deliver.init(l)
-	if l.spare, err = netloop.OpenSpare(); err != nil {
-		return nil, errors.Join(err, p.Close())
+	if l.listens() {
+		if l.spare, err = netloop.OpenSpare(); err != nil {
+			return nil, errors.Join(err, p.Close())
+		}
 	}
 	return l, nil
 }
@@ -96,8 +98,10 @@ func (l *loop) post(m message) {
 
 func (l *loop) run(ctx context.Context, ln *netloop.Listener) error {
 	l.ln = ln
-	if err := l.poller.AddListener(ln.FD, listenerID); err != nil {
-		return err
+	if l.listens() {
+		if err := l.poller.AddListener(ln.FD, listenerID); err != nil {
+			return err
+		}
 	}
 	defer l.shutDown()
 	for !l.stop.Load() && ctx.Err() == nil {
@@ -107,6 +111,10 @@ func (l *loop) run(ctx context.Context, ln *netloop.Listener) error {
 	}
 	return nil
 }
+
+// listens reports whether the loop accepts for all: if each did, each would be woken
+// for every connection, which epoll spares only those that sleep in it.
+func (l *loop) listens() bool { return l.id == 0 }
 
 // turn is one round of the loop. What takes long (a broadcast to very many
 // sessions) is cut in slices of which a turn does one, so that everything else
@@ -126,14 +134,12 @@ func (l *loop) turn() error {
 	l.wheel.Advance(l.now, l.due)
 	for _, ev := range events {
 		l.event(ev)
-		if l.setUps >= setUpsPerRoute {
-			l.setUps = 0
-			l.deliver.route()
-		}
+		l.between()
 	}
 	if woken {
 		l.takeInbox()
 	}
+	l.setUps = 0
 	l.deliver.route()
 	l.deliver.slice()
 	l.drainSlice()
@@ -143,6 +149,15 @@ func (l *loop) turn() error {
 		netloop.Yield()
 	}
 	return nil
+}
+
+// between is called after whatever may have signed somebody in, by all that does so in
+// a row: events, the listener's queue, the inbox.
+func (l *loop) between() {
+	if l.setUps >= setUpsPerRoute {
+		l.setUps = 0
+		l.deliver.route()
+	}
 }
 
 // clock is the loop's time: ticks of the wheel, which are seconds.
@@ -215,6 +230,7 @@ func (l *loop) takeInbox() {
 		switch m.kind {
 		case msgConn:
 			l.adopt(m.conn)
+			l.between()
 		case msgReady:
 			l.ready(m.to, m.reply)
 		case msgPage:
@@ -268,5 +284,7 @@ func (l *loop) shutDown() {
 		}
 	}
 	l.takeInbox() // connections that other loops gave it late
-	netloop.CloseFD(l.spare)
+	if l.listens() {
+		netloop.CloseFD(l.spare)
+	}
 }

@@ -150,6 +150,18 @@ func CloseNotifyConn(conn Waiter, patience time.Duration) error {
 	return errors.Join(err, notifyErr)
 }
 
+// CloseNotifyNow is CloseNotify for a connection that the runtime has, and does not
+// wait, not even for a write that is under way.
+func CloseNotifyNow(conn Waiter) error {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var notifyErr error
+	err = raw.Control(func(fd uintptr) { notifyErr = CloseNotify(int(fd)) })
+	return errors.Join(err, notifyErr)
+}
+
 func hasKernelTLS(fd int) bool {
 	var name [16]byte // TCP_ULP_NAME_MAX
 	size := uint32(len(name))

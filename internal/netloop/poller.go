@@ -67,11 +67,9 @@ func (p *Poller) Add(fd int, id uint64) error {
 	return p.add(fd, id, unix.EPOLLIN|unix.EPOLLOUT|unix.EPOLLRDHUP|unix.EPOLLET)
 }
 
-// AddListener watches a listening socket that other pollers may watch as well;
-// one of them is woken for each connection.
-func (p *Poller) AddListener(fd int, id uint64) error {
-	return p.add(fd, id, unix.EPOLLIN|unix.EPOLLEXCLUSIVE)
-}
+// AddListener watches a listening socket. One poller is to have it: EPOLLEXCLUSIVE
+// spares only those that sleep in epoll_wait, which pollers do not.
+func (p *Poller) AddListener(fd int, id uint64) error { return p.add(fd, id, unix.EPOLLIN) }
 
 func (p *Poller) add(fd int, id uint64, events uint32) error {
 	ev := unix.EpollEvent{Events: events}

@@ -135,24 +135,36 @@ func setDeadPeer(fd int, limit time.Duration) error {
 func Read(fd int, b []byte) (int, error) {
 	// Raw: a non-blocking read cannot hold the thread, so the scheduler need not
 	// be told of it.
-	n, _, errno := unix.RawSyscall(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)))
-	runtime.KeepAlive(b)
-	return result(n, errno)
+	for {
+		n, _, errno := unix.RawSyscall(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)))
+		runtime.KeepAlive(b)
+		if errno != unix.EINTR {
+			return result(n, errno)
+		}
+	}
 }
 
 // Peek reads once and leaves the bytes in the socket.
 func Peek(fd int, b []byte) (int, error) {
-	n, _, errno := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))),
-		uintptr(len(b)), unix.MSG_PEEK|unix.MSG_DONTWAIT, 0, 0)
-	runtime.KeepAlive(b)
-	return result(n, errno)
+	for {
+		n, _, errno := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))),
+			uintptr(len(b)), unix.MSG_PEEK|unix.MSG_DONTWAIT, 0, 0)
+		runtime.KeepAlive(b)
+		if errno != unix.EINTR {
+			return result(n, errno)
+		}
+	}
 }
 
 // Write writes once and may write less than all.
 func Write(fd int, b []byte) (int, error) {
-	n, _, errno := unix.RawSyscall(unix.SYS_WRITE, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)))
-	runtime.KeepAlive(b)
-	return result(n, errno)
+	for {
+		n, _, errno := unix.RawSyscall(unix.SYS_WRITE, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)))
+		runtime.KeepAlive(b)
+		if errno != unix.EINTR {
+			return result(n, errno)
+		}
+	}
 }
 
 // MaxVectors is how many slices one Writev takes.
@@ -168,6 +180,7 @@ type Vectors struct {
 // Reset empties the list and lets its slices go.
 func (v *Vectors) Reset() {
 	clear(v.keep)
+	clear(v.iov) // its pointers count as well
 	v.iov, v.keep, v.size = v.iov[:0], v.keep[:0], 0
 }
 
@@ -194,16 +207,22 @@ func (v *Vectors) Writev(fd, i int) (int, error) {
 	if len(iov) == 1 { // one slice by write(2): it spares the kernel the import of a vector
 		return Write(fd, v.keep[i])
 	}
-	n, _, errno := unix.RawSyscall(unix.SYS_WRITEV, uintptr(fd), uintptr(unsafe.Pointer(&iov[0])), uintptr(len(iov)))
-	runtime.KeepAlive(v)
-	return result(n, errno)
+	for {
+		n, _, errno := unix.RawSyscall(unix.SYS_WRITEV, uintptr(fd), uintptr(unsafe.Pointer(&iov[0])), uintptr(len(iov)))
+		runtime.KeepAlive(v)
+		if errno != unix.EINTR {
+			return result(n, errno)
+		}
+	}
 }
 
+// result never sees EINTR: with edge triggering, a call that was cut short and not
+// made again would wait for an event that has come already. The kernel's TLS can be.
 func result(n uintptr, errno unix.Errno) (int, error) {
 	switch errno {
 	case 0:
 		return int(n), nil
-	case unix.EAGAIN, unix.EINTR:
+	case unix.EAGAIN:
 		return 0, ErrAgain
 	}
 	return 0, errno

@@ -33,6 +33,7 @@ type Port struct {
 	config  *tls.Config
 	ciphers []netloop.Cipher // that the kernel takes over
 	loops   []*relayLoop
+	turns   turns
 	turn    atomic.Uint32 // chooses the loop of the next relay
 	active  atomic.Int64  // relays
 
@@ -62,6 +63,7 @@ func New(certFile, keyFile string, log *slog.Logger) (*Port, error) {
 		return nil, err
 	}
 	p := &Port{log: log, cert: cert, ciphers: netloop.KernelCiphers()}
+	p.turns = make(turns, max(runtime.GOMAXPROCS(0)-1, 1)) // the rest is for the loops
 	p.config = &tls.Config{
 		GetCertificate: cert.forClient,
 		MinVersion:     tls.VersionTLS12,
@@ -143,7 +145,7 @@ func (p *Port) Run(ctx context.Context) error {
 // netloop.StartKernelTLS. netloop.CloseNotify goes before the end of what is written;
 // a relay tells the client by itself.
 func (p *Port) Terminate(ctx context.Context, fd int) (plain int, err error) {
-	t := newTransport(fd)
+	t := newTransport(fd, p.turns)
 	var keys secrets
 	defer keys.clear()
 	config := p.config
@@ -152,7 +154,10 @@ func (p *Port) Terminate(ctx context.Context, fd int) (plain int, err error) {
 		config.KeyLogWriter = &keys
 	}
 	conn := tls.Server(t, config)
-	if err := conn.HandshakeContext(ctx); err != nil {
+	p.turns.take()
+	err = conn.HandshakeContext(ctx)
+	p.turns.give()
+	if err != nil {
 		p.handshakes.WithLabelValues(p.refuse(ctx, t, err), pathNone).Inc()
 		return -1, fmt.Errorf("TLS handshake: %w", err)
 	}

@@ -18,6 +18,7 @@ type transport struct {
 	// Of the handshake. Not a net.TCPConn: making one sets TCP options, where those
 	// that the socket has from its listener must stay.
 	file   *os.File
+	turns  turns
 	header [recordHeader]byte
 	have   int // bytes of the header of the record that is being read
 	body   int // bytes of it that are still to be read
@@ -38,9 +39,17 @@ const maxOut = 64 << 10
 
 var errOut = errors.New("the peer does not read")
 
-func newTransport(fd int) *transport {
-	return &transport{file: os.NewFile(uintptr(fd), "TLS handshake"), fd: -1}
+func newTransport(fd int, t turns) *transport {
+	return &transport{file: os.NewFile(uintptr(fd), "TLS handshake"), fd: -1, turns: t}
 }
+
+// turns bounds the handshakes that compute at the same time. Thousands that wait for
+// their clients cost nothing; thousands that sign would have everything else of this
+// process wait in the scheduler's queue for seconds.
+type turns chan struct{}
+
+func (t turns) take() { t <- struct{}{} }
+func (t turns) give() { <-t }
 
 // take ends the handshake's use of the socket and gives it back.
 func (t *transport) take() (int, error) {
@@ -59,6 +68,8 @@ func (t *transport) betweenRecords() bool { return t.have == 0 && t.body == 0 }
 // nothing is there, after which a tls.Conn may be read again.
 func (t *transport) Read(b []byte) (int, error) {
 	if t.file != nil {
+		t.turns.give()
+		defer t.turns.take()
 		return t.readOfRecord(b)
 	}
 	if t.empty {
@@ -96,6 +107,8 @@ func (t *transport) readOfRecord(b []byte) (int, error) {
 // Write implements net.Conn. In a relay it keeps what the socket does not take.
 func (t *transport) Write(b []byte) (int, error) {
 	if t.file != nil {
+		t.turns.give()
+		defer t.turns.take()
 		return t.file.Write(b)
 	}
 	n := 0

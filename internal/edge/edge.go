@@ -135,7 +135,6 @@ type Edge struct {
 	sessions atomic.Int64 // of all loops, those being set up included
 	packing  atomic.Int64 // live sessions that take compressed messages
 	draining atomic.Bool
-	muted    atomic.Int32  // loops that no longer accept, because of a drain
 	nextLoop atomic.Uint32 // for upgrades that come back from net/http
 
 	// Owned by the tail.

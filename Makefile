@@ -43,6 +43,14 @@ test-browser: build test/browser/node_modules/.installed ## The page, in a real 
 	scripts/ensure-chromium
 	cd test/browser && CHROMIUM="$$(../../scripts/ensure-chromium)" VIBEMESH_BIN="$(CURDIR)/bin/vibemesh" npm test --silent
 
+KTLS_MODULES := tls gcm ghash-generic ctr chacha20poly1305 chacha-generic poly1305-generic
+.PHONY: test-ktls
+test-ktls: ## Kernel TLS, on an emulated machine whose kernel has it
+	mkdir -p bin/test
+	CGO_ENABLED=0 go test -c -o bin/test/ ./internal/tlsport ./internal/netloop
+	scripts/vm $(KTLS_MODULES:%=--module %) --file bin/test/tlsport.test -- tlsport.test -test.v -test.run 'Kernel|BytesBothWays|Ends|Closes|KeyUpdate|Notify'
+	scripts/vm $(KTLS_MODULES:%=--module %) --file bin/test/netloop.test -- netloop.test -test.v -test.run 'Kernel|Notify'
+
 test/%/node_modules/.installed: test/%/package-lock.json
 	cd test/$* && npm ci --ignore-scripts --no-audit --no-fund
 	touch $@
@@ -73,6 +81,14 @@ bench: ## Benchmarks of the parts, and of an edge beside a bare floor
 .PHONY: bench-report
 bench-report: ## Compare with the floor, nbio and centrifuge; write it to docs/performance.md
 	scripts/bench-report
+
+.PHONY: million
+million: ## SOCKETS (1000000) signed-in sockets in one edge, and messages to all of them
+	scripts/million
+
+.PHONY: million-mesh
+million-mesh: ## EDGES (50) edges of SOCKETS (19000) each, and messages to all of them
+	scripts/million mesh
 
 .PHONY: clean
 clean: ## Remove what was built and installed

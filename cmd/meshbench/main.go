@@ -31,10 +31,15 @@
 //   - Burst: several are published at once, so that a server may put many
 //     frames into one write.
 //   - User messages: to one socket each, in turn, at a steady rate.
-//   - Beside core NATS: user messages, one at a time, each between two messages of
-//     the same bytes by core NATS. Both leave by one connection; the subscription of
-//     core NATS is one more socket in the client's epoll, and read as the others are.
-//     The log's acknowledgement is seen by a goroutine of the publisher.
+//   - Beside core NATS and the log alone: user messages, one at a time, and in turn
+//     with them as many of the same bytes by core NATS, and as many that go to the log,
+//     for a user who is not there, and from it to a consumer: a push consumer of that
+//     user's subject, in memory, without acknowledgements or flow control, which is
+//     deleted afterwards. All leave by one connection. What comes by core NATS and from
+//     the consumer comes to one more socket in the client's epoll, which is read as the
+//     others are. Edges read the consumer's messages as they read the whole log, and
+//     find that they are for nobody. The log's acknowledgement is seen by a goroutine
+//     of the publisher.
 //   - Mixed: a broadcast a second to all, and messages to some users meanwhile. The
 //     client reads the sockets of these before all others, so that what they wait
 //     for is the server. With --pin they wait for NATS and the publisher as well,

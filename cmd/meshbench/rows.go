@@ -72,11 +72,13 @@ func within[T, F any](part func(*measure) *T, field func(*T) *F) func(*measure) 
 
 func latencyRows(row rowFunc) {
 	part := func(m *measure) *latency { return m.Latency }
-	row("beside core NATS: user messages, and as many by core NATS", some(part, func(l *latency) float64 { return float64(l.Messages) }), "%.0f")
+	row("beside core NATS and the log alone: messages by each", some(part, func(l *latency) float64 { return float64(l.Messages) }), "%.0f")
 	spreadRows(row, "core NATS, publish to subscriber", within(part, func(l *latency) *spread { return &l.Core }))
+	spreadRows(row, "JetStream, publish to consumer", within(part, func(l *latency) *spread { return &l.Log }))
 	spreadRows(row, "publish to acknowledgement", within(part, func(l *latency) *spread { return &l.Ack }))
 	spreadRows(row, "publish to socket", within(part, func(l *latency) *spread { return &l.Users }))
 	row("  publish to socket divided by core NATS, at p50", some(part, func(l *latency) float64 { return l.Ratio }), "%.2f")
+	row("  publish to socket divided by JetStream's consumer, at p50", some(part, func(l *latency) float64 { return l.LogRatio }), "%.2f")
 }
 
 func mixedRows(row rowFunc) {

@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"golang.org/x/sys/unix"
 
 	"github.com/socialvibes/vibemesh/internal/wire"
@@ -104,53 +104,83 @@ func TestExpressSocketsAreReadFirst(t *testing.T) {
 	}
 }
 
-// fakeLog publishes to a fake edge, and by core NATS to a real server.
+// fakeLog publishes to a fake edge, and by core NATS and for the consumer to a real
+// server.
 type fakeLog struct {
 	*fakeEdge
-	nc   *nats.Conn
-	skip bool // the second message by core NATS is lost
-	core int
+	nats         *natsPublisher
+	skip         byte // the second message of this kind is lost
+	core, logged int
 }
 
-func (l *fakeLog) server() string { return l.nc.ConnectedAddr() }
+func (l *fakeLog) server() string { return l.nats.server() }
 
 func (l *fakeLog) publishCore(subject string, data []byte) error {
-	if l.core++; l.skip && l.core == 2 {
+	if l.core++; l.skip == kindCore && l.core == 2 {
 		return nil
 	}
-	return l.nc.Publish(subject, data)
+	return l.nats.publishCore(subject, data)
 }
 
 func (l *fakeLog) publishAcked(ctx context.Context, to wire.Audience, payload []byte) error {
-	return l.publish(ctx, to, payload)
+	if to.ID != nobody {
+		return l.publish(ctx, to, payload)
+	}
+	if l.logged++; l.skip == kindLog && l.logged == 2 {
+		return nil
+	}
+	return l.nats.publishAcked(ctx, to, payload)
+}
+
+func (l *fakeLog) push(ctx context.Context, of wire.Audience, subject string) (func() error, error) {
+	return l.nats.push(ctx, of, subject)
 }
 
 func TestLatencyBesideCoreNATS(t *testing.T) {
-	nc, err := nats.Connect(startTestNATS(t).ClientURL())
+	nats, err := newNATSPublisher(startTestNATS(t).ClientURL(), "sv")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer nc.Close()
-	run := func(t *testing.T, skip bool) (measure, error) {
+	defer nats.close()
+	run := func(t *testing.T, skip byte) (measure, error) {
 		e := newFakeEdge(t)
 		b := e.bench(t)
-		b.pub = &fakeLog{fakeEdge: e, nc: nc, skip: skip}
+		b.pub = &fakeLog{fakeEdge: e, nats: nats, skip: skip}
 		b.Latency, b.LatencyRate = 30, 1e6
-		if skip {
+		if skip != 0 {
 			b.Wait = 300 * time.Millisecond
 		}
 		return b.run(timeout(t))
 	}
-	m, err := run(t, false)
+	if _, err := run(t, 0); err == nil || !strings.Contains(err.Error(), "finding the log") {
+		t.Errorf("without a log: %v", err)
+	}
+	log, err := nats.js.CreateStream(timeout(t), jetstream.StreamConfig{Name: "log", Subjects: []string{"sv.ws.>"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// What is there already is not the consumer's.
+	if err := nats.publishAcked(timeout(t), wire.User(nobody), []byte(`{}`)); err != nil {
+		t.Fatal(err)
+	}
+	m, err := run(t, 0)
 	if err != nil || len(m.Faults) > 0 {
 		t.Fatalf("%v, %v", err, m.Faults)
 	}
 	l := m.Latency
-	if l.Messages != 30 || l.Ratio <= 0 || !l.Core.sane() || !l.Users.sane() || !l.Ack.sane() {
+	if l.Messages != 30 || l.Ratio <= 0 || l.LogRatio <= 0 || !l.Core.sane() || !l.Log.sane() || !l.Users.sane() || !l.Ack.sane() {
 		t.Errorf("%+v", l)
 	}
-	if m, err := run(t, true); err == nil || m.Faults["core NATS lost or doubled a message"] != 1 {
-		t.Errorf("a message lost by core NATS: %v, %v", err, m.Faults)
+	for kind, want := range map[byte]string{
+		kindCore: "core NATS lost or doubled a message", kindLog: "the log's consumer lost or doubled a message",
+	} {
+		if m, err := run(t, kind); err == nil || m.Faults[want] != 1 {
+			t.Errorf("without one message of kind %c: %v, %v", kind, err, m.Faults)
+		}
+	}
+	info, err := log.Info(timeout(t))
+	if err != nil || info.State.Consumers != 0 || info.State.Msgs != 1+31+30+30 {
+		t.Errorf("the log afterwards: %+v, %v", info.State, err)
 	}
 }
 
@@ -158,8 +188,10 @@ func TestLatencyBesideCoreNATS(t *testing.T) {
 func TestSubscriberReadsWhatIsTorn(t *testing.T) {
 	var stream []byte
 	for k := range uint32(3) {
-		data := envelopeOf(stamp{kind: kindCore, seq: k}.payload("abc123", 200))
-		stream = append(stream, "MSG a.b 1 "+strconv.Itoa(len(data))+"\r\n"+string(data)+"\r\n+OK\r\n"...)
+		for kind, head := range map[byte]string{kindCore: "MSG a.core 1 ", kindLog: "MSG sv.ws.user.x 1 $JS.ACK.log.c.1.1.1.1.0 "} {
+			data := envelopeOf(stamp{kind: kind, seq: k}.payload("abc123", 200))
+			stream = append(stream, head+strconv.Itoa(len(data))+"\r\n"+string(data)+"\r\n+OK\r\n"...)
+		}
 	}
 	for size := 1; size <= len(stream); size++ {
 		w := &worker{mark: titleMark("abc123"), faults: map[string]int64{}}
@@ -170,7 +202,7 @@ func TestSubscriberReadsWhatIsTorn(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if w.tally.got != 3 || len(w.faults) > 0 || len(rest) > 0 {
+		if w.tally.got != 3 || w.core.log.n != 3 || len(w.faults) > 0 || len(rest) > 0 {
 			t.Fatalf("in pieces of %d: %d messages, %v, %q is left", size, w.tally.got, w.faults, rest)
 		}
 	}

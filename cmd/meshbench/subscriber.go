@@ -10,20 +10,33 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// subscriber is a core NATS subscription in a worker's epoll, read as its sockets
-// are, by one read(2) and without a goroutine: so what is compared is the way to
-// the socket, not two ways of reading.
+// subscriber is a NATS subscription in a worker's epoll, read as its sockets are, by
+// one read(2) and without a goroutine: so what is compared is the way to the socket,
+// not two ways of reading. What comes to it was published by core NATS, or is pushed
+// by a consumer of the log.
 type subscriber struct {
 	fd   int
 	rest []byte // of an incomplete line or message
-	next uint32 // number of the message that must come next
+
+	// Numbers of the messages that must come next.
+	next    uint32 // by core NATS
+	nextLog uint32
+
+	log recorder // of the consumer's messages, from the publish to the read
 }
 
 // subscriberEvent marks the subscription among the sockets' indices in epoll.
 const subscriberEvent = -2
 
-// subscribe connects to NATS and subscribes. The answer is said when the server
-// has confirmed that.
+// Behind the subject that a subscriber is told.
+const (
+	byCore = ".core"
+	byLog  = ".log"
+)
+
+// subscribe connects to NATS and subscribes, to each subject by its name: a consumer
+// does not push to who has a wildcard. The answer is said when the server has
+// confirmed that.
 func (w *worker) subscribe(addr, subject string) error {
 	to, err := loopback(addr)
 	if err != nil {
@@ -37,7 +50,7 @@ func (w *worker) subscribe(addr, subject string) error {
 	if err := unix.Connect(fd, to); err != nil {
 		return fmt.Errorf("connecting to NATS at %s: %w", addr, err)
 	}
-	hello := fmt.Appendf(nil, "CONNECT {\"verbose\":false,\"name\":\"meshbench\"}\r\nSUB %s 1\r\nPING\r\n", subject)
+	hello := fmt.Appendf(nil, "CONNECT {\"verbose\":false,\"name\":\"meshbench\"}\r\nSUB %s 1\r\nSUB %s 2\r\nPING\r\n", subject+byCore, subject+byLog)
 	if n, err := unix.Write(fd, hello); n != len(hello) {
 		return fmt.Errorf("subscribing: %d bytes, %w", n, err)
 	}
@@ -101,16 +114,30 @@ func (w *worker) coreLines(b []byte, now int64) (rest []byte, err error) {
 	}
 }
 
-// coreMessage counts a message as one of a socket is.
+// coreMessage counts a message by core NATS as one of a socket is. Those of the log it
+// counts here, until it is asked what they took.
 func (w *worker) coreMessage(data []byte, now int64) {
 	m, ok := parseStamp(data, w.mark)
-	if !ok || m.kind != kindCore {
-		w.faults["core NATS brought something else"]++
-		return
+	switch {
+	case ok && m.kind == kindCore:
+		w.inTurn(&w.core.next, m.seq, "core NATS")
+		w.arrived(m, len(data), now)
+	case ok && m.kind == kindLog:
+		w.inTurn(&w.core.nextLog, m.seq, "the log's consumer")
+		w.core.log.add(now - m.at)
+	case ok && m.kind == kindAsk:
+		w.inTurn(&w.core.nextLog, m.seq, "the log's consumer")
+		took := w.core.log.take()
+		_ = w.say(answer{Op: "logged", N: took.N, Hist: took, Faults: w.faults}) // a broken pipe shows at the next read of stdin
+	default:
+		w.faults["NATS brought something else"]++
 	}
-	if m.seq != w.core.next {
-		w.faults["core NATS lost or doubled a message"]++
+}
+
+// inTurn notes a message that came by a way, whose next one's number is next.
+func (w *worker) inTurn(next *uint32, seq uint32, by string) {
+	if seq != *next {
+		w.faults[by+" lost or doubled a message"]++
 	}
-	w.core.next = m.seq + 1
-	w.arrived(m, len(data), now)
+	*next = seq + 1
 }

@@ -26,11 +26,16 @@ type crowd struct {
 
 func newCrowd(tb testing.TB, sessions, loops int) *crowd {
 	tb.Helper()
-	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
-	if err != nil {
-		tb.Fatal(err)
+	// One a loop: the kernel counts who uses a file, in one place for all.
+	var null []int
+	for range loops {
+		f, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		tb.Cleanup(func() { f.Close() })
+		null = append(null, int(f.Fd()))
 	}
-	tb.Cleanup(func() { null.Close() })
 	e, err := New(Config{Loops: loops}, nil, nil, slog.New(slog.NewTextHandler(io.Discard, nil)))
 	if err != nil {
 		tb.Fatal(err)
@@ -42,7 +47,7 @@ func newCrowd(tb testing.TB, sessions, loops int) *crowd {
 	for i := range sessions {
 		l := e.loops[i%loops]
 		l.deliver.route()
-		slot, c := l.conns.add(int(null.Fd()))
+		slot, c := l.conns.add(null[i%loops])
 		c.state, c.more = stateSetUp, &more{}
 		rep := &reply{ok: true, gen: e.gen.Load(), identity: auth.Identity{UID: userName(i), Expires: expires}}
 		l.begin(refOf(slot, c), c, rep)

@@ -17,8 +17,8 @@ type extras struct {
 	Again        bool    `help:"Let all leave, and come back with the tokens they had." negatable:""`
 	UserMessages int     `help:"Messages to one user each, to all in turn." placeholder:"N"`
 	UserRate     float64 `help:"Of those, how many a second." default:"1000"`
-	Latency      int     `help:"Publish N user messages and as many by core NATS, in turn, and compare how long they take." placeholder:"N"`
-	LatencyRate  float64 `help:"Of both together, how many a second." default:"400"`
+	Latency      int     `help:"Publish N user messages, and as many by core NATS and for a consumer of the log, in turn, and compare how long they take." placeholder:"N"`
+	LatencyRate  float64 `help:"Of all of them together, how many a second." default:"400"`
 	Mixed        int     `help:"For N seconds a broadcast a second, and messages to one user each meanwhile." placeholder:"N"`
 	MixedRate    float64 `help:"Of those to one user, how many a second." default:"200"`
 	Resume       int     `help:"Let all leave, publish N broadcasts, let all resume at --connect-rate." placeholder:"N"`
@@ -169,7 +169,7 @@ func (b *bench) phases(ctx context.Context) error {
 			return err
 		}},
 		{b.UserMessages, "user messages", b.usersPhase},
-		{b.Latency, "user messages, and as many by core NATS", b.latencyPhase},
+		{b.Latency, "user messages, and as many by core NATS and for a consumer of the log", b.latencyPhase},
 		{b.Mixed, "seconds of broadcasts and user messages", b.mixedPhase},
 		{b.Resume, "broadcasts while everybody is away, then all resume", func(ctx context.Context) (err error) {
 			b.out.Resume, err = b.comeBack(ctx, b.Resume, b.ConnectRate)

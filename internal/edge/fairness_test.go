@@ -60,8 +60,10 @@ func watch(b *bench, h *hooked) (worst *int) {
 	h.now = func() {
 		if !published {
 			published = true
-			b.edge.Append(&wire.Entry{Position: wire.Position{Life: 1, Seq: 1}, Time: time.Now(), Audience: wire.User("u"),
-				Envelope: wire.Envelope{Type: "toast", Payload: []byte(`{"title":"x"}`)}})
+			b.edge.Append(&wire.Entry{
+				Position: wire.Position{Life: 1, Seq: 1}, Time: time.Now(), Audience: wire.User("u"),
+				Envelope: wire.Envelope{Type: "toast", Payload: []byte(`{"title":"x"}`)},
+			})
 		}
 		n++
 		if b.deliver.routed < 1 {

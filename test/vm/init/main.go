@@ -139,9 +139,8 @@ func limits() error {
 		{"net/ipv4/ip_local_port_range", "1024 65535"},
 		{"net/ipv4/tcp_rmem", "4096 16384 4194304"},
 		{"net/ipv4/tcp_wmem", "4096 16384 4194304"},
-		// In pages, of which a socket with a single byte waiting is charged one in each
-		// direction: a million sockets that get a message at once need more than this
-		// machine has, though they use a quarter of it. Beyond the limit packets are dropped.
+		// In pages, of which a socket that has bytes waiting is charged one in each
+		// direction, however few they are: no limit.
 		{"net/ipv4/tcp_mem", "16000000 16000000 16000000"},
 		{"vm/overcommit_memory", "1"},
 	} {

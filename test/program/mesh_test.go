@@ -26,7 +26,7 @@ func TestMeshInOneProcess(t *testing.T) {
 		cfg := config.Config{
 			Addr: "127.0.0.1:0", NATSURL: []string{n.URL()}, Prefix: "sv", Auth: "dev", Replicas: 1,
 			PublishHeader: "X-SV-KEY", PublishSecret: []string{secret}, PublishClaim: "publisher",
-			HistorySize: 50, HistoryAge: time.Hour, ReplayLimit: 10_000, RingBytes: 256 << 10,
+			HistorySize: 50, Slice: 256, Deflate: true, HistoryAge: time.Hour, ReplayLimit: 10_000, RingBytes: 256 << 10,
 			PingInterval: time.Minute, DrainTimeout: 10 * time.Second, Loops: 2, LogLevel: "error", LogFormat: "text",
 		}
 		if err := cfg.Validate(role); err != nil {

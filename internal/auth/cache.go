@@ -124,15 +124,16 @@ func (c *Cache) VerifyNow(token string) (Identity, error) {
 // Verify is that of the Verifier behind the cache, asked only when Lookup fails
 // and nobody else is asking about the same token.
 func (c *Cache) Verify(ctx context.Context, token string) (Identity, error) {
-	if id, ok := c.Lookup(token); ok {
-		return id, nil
-	}
-	c.misses.Inc()
 	if err := checkText(token); err != nil {
+		c.misses.Inc()
 		c.count(err)
 		return Identity{}, err
 	}
 	k := sum(token)
+	if id, ok := c.lookup(k); ok {
+		return id, nil
+	}
+	c.misses.Inc()
 	for {
 		f, mine := c.join(k)
 		if mine {

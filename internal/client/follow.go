@@ -41,7 +41,7 @@ func CursorOf(f wire.ServerFrame) string {
 		return f.Cursor
 	case wire.Gap:
 		return f.Cursor
-	case wire.ReadState:
+	case wire.Read:
 		return f.Cursor
 	case wire.Subscribed:
 		return f.Cursor

@@ -33,7 +33,7 @@ var errMarker = errors.New("a read marker")
 // parseEntry makes an entry of a stored message. Its error is errMarker or a
 // *skipError.
 func (m *Mesh) parseEntry(subject string, data []byte, pos wire.Position, at time.Time) (wire.Entry, error) {
-	aud, err := m.cfg.Subjects.Parse(subject)
+	aud, err := m.cfg.Subjects.Parse(0, subject)
 	if err != nil {
 		return wire.Entry{}, &skipError{skipSubject, err}
 	}

@@ -27,7 +27,7 @@ func (m *Mesh) Provision(ctx context.Context, cfg LogConfig) (wire.LogState, err
 		return wire.LogState{}, fmt.Errorf("nats/stream.json: %w", err)
 	}
 	sc.Name = m.StreamName()
-	sc.Subjects = []string{m.cfg.Subjects.Log()}
+	sc.Subjects = []string{m.cfg.Subjects.Log(0)}
 	sc.Replicas = cfg.Replicas
 	sc.MaxAge = cfg.MaxAge
 	sc.MaxBytes = -1

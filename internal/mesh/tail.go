@@ -213,7 +213,7 @@ func (m *Mesh) watch(ctx context.Context, failed <-chan error) error {
 		case time.Since(since) > stuckAfter:
 			return fmt.Errorf("no progress since %s at %d, the log is at %d", since.Format(time.TimeOnly), seq, state.Last)
 		default:
-			next, err := m.next(ctx, m.cfg.Subjects.Log(), seq+1)
+			next, err := m.next(ctx, m.cfg.Subjects.Log(0), seq+1)
 			if err == nil && (next == 0 || next > state.Last) {
 				return &goneError{state.Last}
 			}
@@ -256,7 +256,7 @@ func (m *Mesh) take(ctx context.Context, sink Sink, msg jetstream.Msg) error {
 // have expired are nobody's loss; ones that are still there, or that retention
 // removed before the tail saw them, must not be passed over.
 func (m *Mesh) missing(ctx context.Context, last, seq uint64) error {
-	next, err := m.next(ctx, m.cfg.Subjects.Log(), last+1)
+	next, err := m.next(ctx, m.cfg.Subjects.Log(0), last+1)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -18,11 +19,23 @@ const MaxTopics = 64
 type ClientFrame struct {
 	Type   string   `json:"type"`
 	Token  string   `json:"token,omitempty"`  // auth
-	Topic  string   `json:"topic,omitempty"`  // subscribe, unsubscribe
-	UpTo   string   `json:"up_to,omitempty"`  // read
-	Read   []string `json:"read,omitempty"`   // read
-	Unread []string `json:"unread,omitempty"` // read
+	Topic  string   `json:"topic,omitempty"`  // subscribe, unsubscribe, signal
+	UpTo   string   `json:"up_to,omitempty"`  // read: an event id
+	All    bool     `json:"all,omitempty"`    // read: all that this session has been sent
+	Read   []string `json:"read,omitempty"`   // read: event ids
+	Unread []string `json:"unread,omitempty"` // read: event ids
+	// At is when the person did it, milliseconds since 1970; 0: now. A device that was
+	// offline says it afterwards.
+	At      int64           `json:"at,omitempty"`      // read
+	Name    string          `json:"name,omitempty"`    // signal
+	Payload json.RawMessage `json:"payload,omitempty"` // signal: an object, or nothing
 }
+
+// Limits of what a client says in one frame.
+const (
+	MaxReadIDs       = 256     // event ids of one read frame
+	MaxSignalPayload = 1 << 10 // bytes
+)
 
 // RefusedFrameError is a client frame that was refused; Code is one of errors.json's
 // "frame" codes.
@@ -55,6 +68,12 @@ func ParseClientFrame(text []byte) (ClientFrame, error) {
 		}
 	case FrameRead:
 		ids := slices.Concat(f.Read, f.Unread)
+		if len(ids) > MaxReadIDs {
+			return f, &RefusedFrameError{FrameErrMalformed, fmt.Sprintf("read names at most %d events", MaxReadIDs)}
+		}
+		if f.At < 0 {
+			return f, &RefusedFrameError{FrameErrMalformed, "at is in milliseconds since 1970"}
+		}
 		if f.UpTo != "" {
 			ids = append(ids, f.UpTo)
 		}
@@ -62,6 +81,21 @@ func ParseClientFrame(text []byte) (ClientFrame, error) {
 			if _, err := ParseEventID(id); err != nil {
 				return f, &RefusedFrameError{FrameErrMalformed, fmt.Sprintf("%.80q is not an event id", id)}
 			}
+		}
+	case FrameSignal:
+		if _, err := EncodeID(f.Topic); err != nil {
+			return f, &RefusedFrameError{FrameErrMalformed, "signal needs a topic of 1 to 128 bytes"}
+		}
+		if err := CheckEventType(f.Name); err != nil {
+			return f, &RefusedFrameError{FrameErrMalformed, "signal needs a name such as typing"}
+		}
+		var compact bytes.Buffer
+		if len(f.Payload) > 0 {
+			_ = json.Compact(&compact, f.Payload) //nolint:errcheck // it was read as JSON
+			f.Payload = compact.Bytes()
+		}
+		if p := f.Payload; len(p) > MaxSignalPayload || len(p) > 0 && p[0] != '{' {
+			return f, &RefusedFrameError{FrameErrMalformed, fmt.Sprintf("the payload of a signal is an object of at most %d bytes", MaxSignalPayload)}
 		}
 	case "":
 		return f, &RefusedFrameError{FrameErrMalformed, "the frame has no type"}

@@ -22,11 +22,14 @@ const (
 
 // Codes of an error frame.
 const (
-	FrameErrMalformed     = "malformed"       // the frame is not JSON of the protocol
-	FrameErrUnknownType   = "unknown_type"    // the frame's type is not one of the protocol
-	FrameErrUnsupported   = "unsupported"     // this server does not do that
-	FrameErrTooManyTopics = "too_many_topics" // a session holds at most 64 topics
-	FrameErrToken         = "token"           // the new token was refused; the old one still counts
+	FrameErrMalformed      = "malformed"        // the frame is not JSON of the protocol
+	FrameErrUnknownType    = "unknown_type"     // the frame's type is not one of the protocol
+	FrameErrUnsupported    = "unsupported"      // this server does not do that
+	FrameErrTooManyTopics  = "too_many_topics"  // a session holds at most 64 topics
+	FrameErrToken          = "token"            // the new token was refused; the old one still counts
+	FrameErrForbidden      = "forbidden"        // this person may not join that topic, or is not a member of it
+	FrameErrUnavailable    = "unavailable"      // that cannot be done now; try again later
+	FrameErrTooManySignals = "too_many_signals" // the signal was dropped; send fewer
 )
 
 // Types of a problem document (RFC 9457), the last part of its type URI.

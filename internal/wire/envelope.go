@@ -6,12 +6,32 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 	"unicode/utf8"
 )
 
 // MaxEnvelope is the largest envelope, in bytes, that the mesh accepts. It is
 // below every default limit on its way: NATS 1 MiB, one segment of the ring.
 const MaxEnvelope = 64 << 10
+
+// MaxCollapse is the largest length of a collapse key, in bytes.
+const MaxCollapse = 64
+
+// ErrCollapse is returned for text that is not a collapse key.
+var ErrCollapse = errors.New("wire: a collapse key is 1 to 64 of A-Z, a-z, 0-9 and _.:/-")
+
+// CheckCollapse reports whether text can be a collapse key. It needs no escaping in JSON.
+func CheckCollapse(key string) error {
+	if len(key) == 0 || len(key) > MaxCollapse {
+		return ErrCollapse
+	}
+	for i := range len(key) {
+		if c := key[i]; !plainID(key[i:i+1]) && c != '.' && c != ':' && c != '/' {
+			return ErrCollapse
+		}
+	}
+	return nil
+}
 
 // Headers of a message on NATS.
 const (
@@ -86,6 +106,14 @@ type Message struct {
 	Audience Audience
 	Envelope Envelope
 	MsgID    string // idempotency key within the dedup window; empty: none
+	// TTL is how long it is kept and shown, in whole seconds; 0: as long as the log keeps it.
+	TTL time.Duration
+	// Collapse is a key that passes CheckCollapse, or empty: the message takes the place
+	// of earlier ones with the same key and audience.
+	Collapse string
+	// At is when it is to be delivered; zero: now. Until then it is on a subject of
+	// Subjects.Schedule.
+	At time.Time
 }
 
 // Receipt is the log's acknowledgement of a Message.

@@ -20,11 +20,12 @@ const (
 	FrameAuth        = "auth"
 	FrameSubscribe   = "subscribe"
 	FrameUnsubscribe = "unsubscribe"
+	FrameSignal      = "signal"
 )
 
 var reservedTypes = []string{
 	FrameHello, FrameRead, FrameGap, FrameSubscribed, FrameError, FrameReconnect, FramePong,
-	FramePing, FrameAuth, FrameSubscribe, FrameUnsubscribe,
+	FramePing, FrameAuth, FrameSubscribe, FrameUnsubscribe, FrameSignal,
 }
 
 // Hello is the first frame of every session, and the answer to auth.
@@ -41,12 +42,16 @@ type Hello struct {
 
 // Event is a message of the log as a client receives it.
 type Event struct {
-	Type    string          `json:"type"`
-	ID      string          `json:"id"`
-	Cursor  string          `json:"cursor"`
-	TS      int64           `json:"ts"` // when it was stored, milliseconds since 1970
-	To      string          `json:"to"` // "user", "broadcast" or "topic:<topic>"
-	Payload json.RawMessage `json:"payload"`
+	Type   string `json:"type"`
+	ID     string `json:"id"`
+	Cursor string `json:"cursor"`
+	TS     int64  `json:"ts"` // when it was stored, milliseconds since 1970
+	To     string `json:"to"` // "user", "broadcast" or "topic:<topic>"
+	// Collapse: this event takes the place of an earlier one with the same key and
+	// the same to, wherever that is kept or shown.
+	Collapse string          `json:"collapse,omitempty"`
+	Expires  int64           `json:"expires,omitempty"` // when it is no longer to be shown, milliseconds since 1970
+	Payload  json.RawMessage `json:"payload"`
 }
 
 // Reasons of a gap.
@@ -63,12 +68,13 @@ type Gap struct {
 	Cursor string `json:"cursor"` // what follows, follows this position
 }
 
-// ReadState says what a person has read: all up to an event, some read, some
-// unread again. It is stored in the log and reaches the person's other devices.
-type ReadState struct {
+// Read says what a person has read: all up to the events of UpTo, each in its own
+// partition of the log, those of Read besides, and of all these not those of Unread.
+// It reaches each of the person's devices, and is the whole state, not a change.
+type Read struct {
 	Type   string   `json:"type"` // "read"
-	Cursor string   `json:"cursor,omitempty"`
-	UpTo   string   `json:"up_to,omitempty"`
+	Cursor string   `json:"cursor"`
+	UpTo   []string `json:"up_to,omitempty"`
 	Read   []string `json:"read,omitempty"`
 	Unread []string `json:"unread,omitempty"`
 }
@@ -99,13 +105,32 @@ type Pong struct {
 	Cursor string `json:"cursor"`
 }
 
+// Auth says, before it happens, when the token of a session ends: the client sends
+// another one in an auth frame, or is closed with 4401.
+type Auth struct {
+	Type    string `json:"type"`    // "auth"
+	Expires int64  `json:"expires"` // seconds since 1970
+}
+
+// Signal is something of the moment, such as that somebody is typing. It is not
+// stored, has no cursor, and may be lost.
+type Signal struct {
+	Type    string          `json:"type"`           // "signal"
+	Name    string          `json:"name"`           // such as "typing"; an event type
+	To      string          `json:"to"`             // as of an Event
+	From    string          `json:"from,omitempty"` // the user whose client sent it; empty: a backend did
+	Payload json.RawMessage `json:"payload,omitempty"`
+}
+
 // ServerFrame is any frame that an edge sends.
 type ServerFrame interface{ frameType() string }
 
 func (f Hello) frameType() string      { return FrameHello }
 func (f Event) frameType() string      { return f.Type }
 func (f Gap) frameType() string        { return FrameGap }
-func (f ReadState) frameType() string  { return FrameRead }
+func (f Read) frameType() string       { return FrameRead }
+func (f Auth) frameType() string       { return FrameAuth }
+func (f Signal) frameType() string     { return FrameSignal }
 func (f Subscribed) frameType() string { return FrameSubscribed }
 func (f Error) frameType() string      { return FrameError }
 func (f Reconnect) frameType() string  { return FrameReconnect }
@@ -121,7 +146,7 @@ func AppendFrame(dst []byte, f ServerFrame) []byte {
 	case Gap:
 		t.Type = FrameGap
 		f = t
-	case ReadState:
+	case Read:
 		t.Type = FrameRead
 		f = t
 	case Subscribed:
@@ -136,10 +161,16 @@ func AppendFrame(dst []byte, f ServerFrame) []byte {
 	case Pong:
 		t.Type = FramePong
 		f = t
+	case Auth:
+		t.Type = FrameAuth
+		f = t
+	case Signal:
+		t.Type = FrameSignal
+		f = t
 	}
 	text, err := json.Marshal(f)
 	if err != nil {
-		// Only an Event's raw payload could bring this about.
+		// Only a raw payload could bring this about.
 		return append(dst, `{"type":"error","code":"internal","message":"frame not encoded"}`...)
 	}
 	return append(dst, text...)
@@ -160,6 +191,12 @@ func AppendEvent(dst []byte, e *Entry, cursor Cursor) []byte {
 	dst = strconv.AppendInt(dst, e.Time.UnixMilli(), 10)
 	dst = append(dst, `,"to":`...)
 	dst = appendTo(dst, e.Audience)
+	if e.Collapse != "" {
+		dst = append(append(append(dst, `,"collapse":"`...), e.Collapse...), '"') // see CheckCollapse
+	}
+	if !e.Expires.IsZero() {
+		dst = strconv.AppendInt(append(dst, `,"expires":`...), e.Expires.UnixMilli(), 10)
+	}
 	dst = append(dst, `,"payload":`...)
 	dst = append(dst, e.Payload...)
 	return append(dst, '}')
@@ -192,7 +229,7 @@ func ParseServerFrame(text []byte) (ServerFrame, error) {
 	case FrameGap:
 		return decode[Gap](text)
 	case FrameRead:
-		return decode[ReadState](text)
+		return decode[Read](text)
 	case FrameSubscribed:
 		return decode[Subscribed](text)
 	case FrameError:
@@ -201,6 +238,10 @@ func ParseServerFrame(text []byte) (ServerFrame, error) {
 		return decode[Reconnect](text)
 	case FramePong:
 		return decode[Pong](text)
+	case FrameAuth:
+		return decode[Auth](text)
+	case FrameSignal:
+		return decode[Signal](text)
 	}
 	if err := CheckEventType(head.Type); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrFrame, err)
@@ -208,6 +249,8 @@ func ParseServerFrame(text []byte) (ServerFrame, error) {
 	e, err := decode[Event](text)
 	if ev, ok := e.(Event); ok && (ev.ID == "" || ev.Cursor == "" || len(ev.Payload) == 0) {
 		return nil, fmt.Errorf("%w: an event has id, cursor and payload", ErrFrame)
+	} else if ok && ev.Collapse != "" && CheckCollapse(ev.Collapse) != nil {
+		return nil, fmt.Errorf("%w: %w", ErrFrame, ErrCollapse)
 	}
 	return e, err
 }

@@ -8,8 +8,13 @@ type Entry struct {
 	Position
 	Time     time.Time // when JetStream stored it
 	Audience Audience
+	Collapse string    // see Event.Collapse; empty: none
+	Expires  time.Time // zero: with the log's retention
 	Envelope
 }
+
+// Expired reports whether an entry is no longer to be shown.
+func (e *Entry) Expired(now time.Time) bool { return !e.Expires.IsZero() && !now.Before(e.Expires) }
 
 // ID is the entry's event id.
 func (e *Entry) ID() EventID { return EventID{Partition: e.Partition, Position: e.Position} }
@@ -17,10 +22,14 @@ func (e *Entry) ID() EventID { return EventID{Partition: e.Partition, Position: 
 // Event is the entry as a client receives it; cursor is the position of the
 // edge in the whole log when it took the entry in.
 func (e *Entry) Event(cursor Cursor) Event {
-	return Event{
+	ev := Event{
 		Type: e.Type, ID: e.ID().String(), Cursor: cursor.String(),
-		TS: e.Time.UnixMilli(), To: e.Audience.To(), Payload: e.Payload,
+		TS: e.Time.UnixMilli(), To: e.Audience.To(), Collapse: e.Collapse, Payload: e.Payload,
 	}
+	if !e.Expires.IsZero() {
+		ev.Expires = e.Expires.UnixMilli()
+	}
+	return ev
 }
 
 // PageRequest asks for entries of some audiences, oldest first.

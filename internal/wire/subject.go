@@ -4,6 +4,8 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"hash/fnv"
+	"strconv"
 	"strings"
 )
 
@@ -108,8 +110,12 @@ func plainID(s string) bool {
 	return true
 }
 
-// Subjects names the subjects below one prefix. The zero value uses DefaultPrefix.
-type Subjects struct{ prefix string }
+// Subjects names the subjects below one prefix. The zero value uses DefaultPrefix
+// and a log of one partition.
+type Subjects struct {
+	prefix     string
+	partitions int // 0 and 1: one
+}
 
 // NewSubjects checks a prefix; an empty one means DefaultPrefix.
 func NewSubjects(prefix string) (Subjects, error) {
@@ -129,13 +135,65 @@ func (s Subjects) Prefix() string {
 	return s.prefix
 }
 
-// Log is the wildcard of everything that is stored.
-func (s Subjects) Log() string { return s.Prefix() + ".ws.>" }
+// Partitioned is s with a log of so many partitions.
+func (s Subjects) Partitioned(partitions int) Subjects {
+	s.partitions = partitions
+	return s
+}
+
+// Partitions is how many partitions the log has.
+func (s Subjects) Partitions() int { return max(s.partitions, 1) }
+
+// Log is the wildcard of all that one partition of the log stores. A log of one
+// partition stores messages under the subjects that they are published to; NATS maps
+// these subjects to those of a partition when there are several:
+//
+//	sv.ws.broadcast  sv.log.0.broadcast
+//	sv.ws.user.ada   sv.log.<Partition>.user.ada
+func (s Subjects) Log(partition int) string { return s.stem(partition) + ">" }
+
+// stem is what the subjects of a partition begin with.
+func (s Subjects) stem(partition int) string {
+	if s.Partitions() == 1 {
+		return s.Prefix() + ".ws."
+	}
+	return s.Prefix() + ".log." + strconv.Itoa(partition) + "."
+}
+
+// Partition is the partition of the log that holds what is addressed to an audience:
+// of all that a person or a topic has, the same. It is what the function partition()
+// of NATS's subject mapping says: FNV-1a of the id's token. Broadcasts are in 0.
+func (s Subjects) Partition(a Audience) int {
+	token, err := EncodeID(a.ID)
+	if s.Partitions() == 1 || a.Kind == KindBroadcast || err != nil {
+		return 0
+	}
+	h := fnv.New32a()
+	h.Write([]byte(token)) //nolint:errcheck // never fails
+	return int(h.Sum32() % uint32(s.Partitions()))
+}
 
 // Of is the subject an audience is published to, or ErrID.
 func (s Subjects) Of(a Audience) (string, error) {
+	return a.under(s.Prefix() + ".ws.")
+}
+
+// Stored is the subject under which the log holds what is addressed to an audience.
+func (s Subjects) Stored(a Audience) (string, error) {
+	return a.under(s.stem(s.Partition(a)))
+}
+
+// Signal is the subject of what is not stored: an audience of broadcast, user or topic.
+func (s Subjects) Signal(a Audience) (string, error) {
+	if a.Kind == KindRead {
+		return "", fmt.Errorf("%w: what was read is no signal", ErrSubject)
+	}
+	return a.under(s.Prefix() + ".signal.")
+}
+
+func (a Audience) under(stem string) (string, error) {
 	if a.Kind == KindBroadcast {
-		return s.Prefix() + ".ws.broadcast", nil
+		return stem + "broadcast", nil
 	}
 	word := a.Kind.token()
 	if word == "" {
@@ -145,8 +203,24 @@ func (s Subjects) Of(a Audience) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return s.Prefix() + ".ws." + word + "." + id, nil
+	return stem + word + "." + id, nil
 }
+
+// Schedule is the subject in the partition of an audience that keeps a message for
+// it until its time has come. Nobody follows these.
+func (s Subjects) Schedule(a Audience, id string) (string, error) {
+	token, err := EncodeID(id)
+	if err != nil {
+		return "", err
+	}
+	return s.stem(s.Partition(a)) + "schedule." + token, nil
+}
+
+// Control is the subject of orders to the edges: prefix.ctl.name.
+func (s Subjects) Control(name string) string { return s.Prefix() + ".ctl." + name }
+
+// TopicGate is where a service of the backend answers who may join which topic.
+func (s Subjects) TopicGate() string { return s.Prefix() + ".auth.topic" }
 
 func (k Kind) token() string {
 	switch k {
@@ -161,16 +235,37 @@ func (k Kind) token() string {
 	}
 }
 
-// Parse finds the audience of a stored subject. Subjects such as "sv.ws.user.*"
-// can be published to and are stored by NATS; they are refused here.
-func (s Subjects) Parse(subject string) (Audience, error) {
-	rest, ok := strings.CutPrefix(subject, s.Prefix())
-	if ok {
-		rest, ok = strings.CutPrefix(rest, ".ws.")
-	}
+// ErrSchedule: a message that waits for its time; it is for nobody yet.
+var ErrSchedule = errors.New("wire: a scheduled message")
+
+// Parse finds the audience of a subject stored in a partition of the log. Subjects
+// such as "sv.ws.user.*" can be published to and are stored by NATS; they are refused
+// here. Its error for a subject of Schedule is ErrSchedule.
+func (s Subjects) Parse(partition int, subject string) (Audience, error) {
+	rest, ok := strings.CutPrefix(subject, s.stem(partition))
 	if !ok {
 		return Audience{}, ErrSubject
 	}
+	if strings.HasPrefix(rest, "schedule.") {
+		return Audience{}, ErrSchedule
+	}
+	return parseAudience(rest)
+}
+
+// ParseSignal finds the audience of a signal's subject.
+func (s Subjects) ParseSignal(subject string) (Audience, error) {
+	rest, ok := strings.CutPrefix(subject, s.Prefix()+".signal.")
+	if !ok {
+		return Audience{}, ErrSubject
+	}
+	a, err := parseAudience(rest)
+	if a.Kind == KindRead {
+		return Audience{}, ErrSubject
+	}
+	return a, err
+}
+
+func parseAudience(rest string) (Audience, error) {
 	if rest == "broadcast" {
 		return Broadcast(), nil
 	}

@@ -30,7 +30,10 @@ func entryOf(ev wire.Event) (*wire.Entry, wire.Cursor, error) {
 	}
 	e := &wire.Entry{
 		Partition: id.Partition, Position: id.Position, Time: time.UnixMilli(ev.TS),
-		Envelope: wire.Envelope{Type: ev.Type, Payload: ev.Payload},
+		Collapse: ev.Collapse, Envelope: wire.Envelope{Type: ev.Type, Payload: ev.Payload},
+	}
+	if ev.Expires != 0 {
+		e.Expires = time.UnixMilli(ev.Expires)
 	}
 	topic, isTopic := strings.CutPrefix(ev.To, "topic:")
 	switch {
@@ -99,7 +102,7 @@ func TestServerFrameVectors(t *testing.T) {
 		})
 	}
 	for _, f := range []wire.ServerFrame{
-		wire.Hello{}, wire.Event{}, wire.Gap{}, wire.ReadState{}, wire.Subscribed{}, wire.Error{}, wire.Reconnect{}, wire.Pong{},
+		wire.Hello{}, wire.Event{}, wire.Gap{}, wire.Read{}, wire.Subscribed{}, wire.Error{}, wire.Reconnect{}, wire.Pong{}, wire.Auth{}, wire.Signal{},
 	} {
 		if !seen[fmt.Sprintf("%T", f)] {
 			t.Errorf("no vector for a %T", f)

@@ -84,7 +84,7 @@ func TestSubjectVectors(t *testing.T) {
 		if got, err := subjects.Of(a); err != nil || got != c.Subject {
 			t.Errorf("%s: subject %q, error %v; want %q", c.Name, got, err, c.Subject)
 		}
-		if got, err := subjects.Parse(c.Subject); err != nil || got != a {
+		if got, err := subjects.Parse(0, c.Subject); err != nil || got != a {
 			t.Errorf("%s: %q is for %+v, error %v; want %+v", c.Name, c.Subject, got, err, a)
 		}
 		if got := a.To(); got != c.To {
@@ -96,7 +96,7 @@ func TestSubjectVectors(t *testing.T) {
 		if c.Subject != nil {
 			subject = *c.Subject
 		}
-		if a, err := subjects.Parse(subject); !errors.Is(err, wire.ErrSubject) && !errors.Is(err, wire.ErrIDToken) {
+		if a, err := subjects.Parse(0, subject); !errors.Is(err, wire.ErrSubject) && !errors.Is(err, wire.ErrIDToken) {
 			t.Errorf("subject %q (%s) is for %+v, error %v", subject, c.Name, a, err)
 		}
 	}
@@ -111,13 +111,13 @@ func TestPrefixVectors(t *testing.T) {
 	v := load[subjectVectors](t, "subjects.json")
 	for _, c := range v.Prefixes {
 		s, err := wire.NewSubjects(c.Prefix)
-		if err != nil || s.Log() != c.Log {
-			t.Errorf("prefix %q: log %q, error %v; want %q", c.Prefix, s.Log(), err, c.Log)
+		if err != nil || s.Log(0) != c.Log {
+			t.Errorf("prefix %q: log %q, error %v; want %q", c.Prefix, s.Log(0), err, c.Log)
 		}
 		if got, err := s.Of(wire.Broadcast()); err != nil || got != c.Broadcast {
 			t.Errorf("prefix %q: broadcast %q, error %v; want %q", c.Prefix, got, err, c.Broadcast)
 		}
-		if a, err := s.Parse(c.Broadcast); err != nil || a != wire.Broadcast() {
+		if a, err := s.Parse(0, c.Broadcast); err != nil || a != wire.Broadcast() {
 			t.Errorf("prefix %q: %q is for %+v, error %v", c.Prefix, c.Broadcast, a, err)
 		}
 	}

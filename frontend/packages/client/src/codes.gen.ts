@@ -49,4 +49,7 @@ export type FrameErrorCode =
   | 'unknown_type'
   | 'unsupported'
   | 'too_many_topics'
-  | 'token';
+  | 'token'
+  | 'forbidden'
+  | 'unavailable'
+  | 'too_many_signals';

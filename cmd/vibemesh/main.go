@@ -24,15 +24,21 @@ import (
 var version = "dev"
 
 type cli struct {
-	Run       settings `cmd:"" help:"Run everything in one process: edge, API, and a nats-server of its own unless WS_NATS_URL names a cluster."`
-	Edge      settings `cmd:"" help:"Run an edge: it holds the sockets."`
-	API       settings `cmd:"" name:"api" help:"Run the HTTP API: publishing and history."`
-	Provision settings `cmd:"" help:"Create the log in NATS, or change it to fit the settings, and exit."`
+	Run       settings  `cmd:"" help:"Run everything in one process: edge, API, and a nats-server of its own unless WS_NATS_URL names a cluster."`
+	Edge      settings  `cmd:"" help:"Run an edge: it holds the sockets."`
+	API       settings  `cmd:"" name:"api" help:"Run the HTTP API: publishing and history."`
+	Provision provision `cmd:"" help:"Create the log in NATS, or change it to fit the settings, and exit."`
 
 	Version kong.VersionFlag `help:"Print the version and exit."`
 }
 
 type settings struct{ config.Config }
+
+type provision struct {
+	config.Config
+	DryRun        bool `name:"dry-run" help:"Print what would be changed, and change nothing."`
+	PrintMappings bool `name:"print-mappings" help:"Print the subject mappings that a cluster needs for WS_PARTITIONS, and change nothing."`
+}
 
 const description = `Vibemesh pushes notifications to people the moment they happen, and loses none.
 
@@ -45,11 +51,11 @@ var roles = map[string]config.Role{
 	"provision": {Provision: true},
 }
 
-func main() { os.Exit(run(os.Args[1:], os.Stderr)) }
+func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
 // run is main with an exit status: 0 after a clean end, 1 after a failure, 2 if
 // the settings are wrong.
-func run(args []string, stderr io.Writer) int {
+func run(args []string, stdout, stderr io.Writer) int {
 	if err := godotenv.Load(); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		fmt.Fprintln(stderr, "vibemesh: .env:", err)
 		return 2
@@ -70,11 +76,21 @@ func run(args []string, stderr io.Writer) int {
 		"run": c.Run.Config, "edge": c.Edge.Config, "api": c.API.Config, "provision": c.Provision.Config,
 	}[chosen.Command()]
 	role := roles[chosen.Command()]
+	if c.Provision.PrintMappings {
+		role = config.Role{}
+	}
 	if err := cfg.Validate(role); err != nil {
 		fmt.Fprintf(stderr, "vibemesh: the settings are not usable:\n%v\n", err)
 		return 2
 	}
-	return serve(cfg, role, newLog(cfg, stderr))
+	switch log := newLog(cfg, stderr); {
+	case c.Provision.PrintMappings:
+		return printMappings(cfg, stdout, log)
+	case c.Provision.DryRun:
+		return dryRun(cfg, stdout, log)
+	default:
+		return serve(cfg, role, log)
+	}
 }
 
 func serve(cfg config.Config, role config.Role, log *slog.Logger) int {

@@ -160,8 +160,12 @@ func (a *App) startServer(context.Context) error {
 	if !a.cfg.Embedded() {
 		return nil
 	}
+	subjects, err := logSubjects(&a.cfg)
+	if err != nil {
+		return err
+	}
 	s, err := mesh.StartServer(mesh.ServerConfig{
-		DataDir: a.cfg.DataDir, Listen: a.cfg.NATSListen, Node: a.cfg.Node,
+		DataDir: a.cfg.DataDir, Listen: a.cfg.NATSListen, Node: a.cfg.Node, Subjects: subjects,
 	}, a.log)
 	if err != nil {
 		return err
@@ -176,7 +180,7 @@ func (a *App) startServer(context.Context) error {
 }
 
 func (a *App) connect(ctx context.Context) error {
-	subjects, err := wire.NewSubjects(a.cfg.Prefix)
+	subjects, err := logSubjects(&a.cfg)
 	if err != nil {
 		return err
 	}
@@ -185,7 +189,7 @@ func (a *App) connect(ctx context.Context) error {
 	}
 	a.mesh, err = mesh.Connect(ctx, mesh.Config{
 		URLs: a.cfg.NATSURL, Server: a.server, Creds: a.cfg.NATSCreds, Node: a.cfg.Node,
-		Subjects: subjects, Check: a.check,
+		Subjects: subjects, Check: a.check, ReadMirror: a.cfg.ReadMirror,
 	}, a.log)
 	if err != nil {
 		return err
@@ -209,23 +213,6 @@ func (a *App) check(e wire.Envelope) error {
 		errs = append(errs, fmt.Errorf("%s %s", w.Field, w.Message))
 	}
 	return errors.Join(errs...)
-}
-
-// provision makes the log fit the settings. A process that is only an edge or
-// only an API waits for a log that another one provisions.
-func (a *App) provision(ctx context.Context) error {
-	if !a.role.Provision {
-		return nil
-	}
-	state, err := a.mesh.Provision(ctx, mesh.LogConfig{
-		Replicas: a.cfg.Replicas, MaxAge: a.cfg.HistoryAge, MaxBytes: int64(a.cfg.HistoryBytes),
-	})
-	if err != nil {
-		return err
-	}
-	a.log.Info("the log is provisioned", "stream", a.mesh.StreamName(), "messages", state.Last+1-state.First,
-		"replicas", a.cfg.Replicas, "age", a.cfg.HistoryAge.String())
-	return nil
 }
 
 func (a *App) startAuth(ctx context.Context) error {

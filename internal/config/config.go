@@ -30,6 +30,9 @@ type Config struct {
 	NATSListen string   `name:"ws-nats-listen" env:"WS_NATS_LISTEN" default:"127.0.0.1:4222" placeholder:"HOST:PORT" help:"Where the embedded nats-server listens, on a loopback address since it asks nobody who they are; empty: for this process only."`
 	DataDir    string   `name:"ws-data-dir" env:"WS_DATA_DIR" default:"./data" placeholder:"DIR" help:"Where the embedded nats-server keeps the log."`
 	Replicas   int      `name:"ws-replicas" env:"WS_REPLICAS" default:"1" help:"Replicas of the log: 1, 3 or 5."`
+	Partitions int      `name:"ws-partitions" env:"WS_PARTITIONS" default:"1" help:"Partitions of the log, 1 to 256, as the subject mapping of the cluster has them; fixed once the log holds messages."`
+	ReadMirror bool     `name:"ws-read-mirror" env:"WS_READ_MIRROR" default:"false" help:"Keep a mirror of the log that answers reads of the past, too."`
+	AllowLoss  bool     `name:"ws-allow-data-loss" env:"WS_ALLOW_DATA_LOSS" default:"false" help:"Provision although it removes stored messages; for one run, never for good."`
 	Prefix     string   `name:"ws-subject-prefix" env:"WS_SUBJECT_PREFIX" default:"sv" help:"First token of every NATS subject."`
 
 	Auth            string `name:"ws-auth" env:"WS_AUTH" default:"firebase" enum:"firebase,dev" help:"Who vouches for people: firebase, or dev (unsigned tokens, for development on this machine)."`
@@ -70,7 +73,8 @@ type Config struct {
 // Embedded reports whether this process brings its own nats-server.
 func (c *Config) Embedded() bool { return len(c.NATSURL) == 0 }
 
-// Role is which part of the mesh a process runs.
+// Role is which part of the mesh a process runs. The zero value runs nothing, and
+// reaches no NATS.
 type Role struct {
 	Edge, API, Provision bool
 }
@@ -140,6 +144,12 @@ func (c *Config) validateNATS(role Role, wrong func(string, ...any)) {
 	if c.Replicas != 1 && c.Replicas != 3 && c.Replicas != 5 {
 		wrong("WS_REPLICAS %d: JetStream keeps 1, 3 or 5 replicas", c.Replicas)
 	}
+	if c.Partitions < 1 || c.Partitions > maxPartitions {
+		wrong("WS_PARTITIONS %d: a log has from 1 to %d partitions", c.Partitions, maxPartitions)
+	}
+	if role == (Role{}) {
+		return
+	}
 	if c.NATSCreds != "" {
 		if _, err := os.Stat(c.NATSCreds); err != nil {
 			wrong("WS_NATS_CREDS: %v", err)
@@ -161,6 +171,9 @@ func (c *Config) validateNATS(role Role, wrong func(string, ...any)) {
 		wrong("WS_NATS_LISTEN %q: the embedded nats-server asks nobody who they are, so it listens on a loopback address only, such as 127.0.0.1:4222; run a nats-server of your own and name it in WS_NATS_URL", c.NATSListen)
 	}
 }
+
+// maxPartitions is how many partitions a log has at most: a cursor has a place for each.
+const maxPartitions = 256
 
 var headerName = regexp.MustCompile(`^[A-Za-z0-9-]+$`)
 

@@ -58,6 +58,7 @@ func TestDefaults(t *testing.T) {
 		NATSListen:    "127.0.0.1:4222",
 		DataDir:       "./data",
 		Replicas:      1,
+		Partitions:    1,
 		Prefix:        "sv",
 		Auth:          "firebase",
 		PublishHeader: "X-SV-KEY",

@@ -33,14 +33,14 @@ func TestBogusCursors(t *testing.T) {
 func TestSlowHistory(t *testing.T) {
 	log := &fakeLog{life: 7}
 	m := startEdge(t, log, edge.Config{Loops: 1, RingBytes: 1, ReplayLimit: 10_000})
-	m.edge.Begin(7, 0)
+	m.edge.Begin([]uint64{7}, wire.Vector{0})
 	for i := range 1000 {
 		m.publish(wire.Broadcast(), fmt.Sprint(i))
 	}
 	release := make(chan struct{})
 	var held atomic.Int32
 	hook := func(req wire.PageRequest) {
-		if req.UpTo == 1000 { // of a session; set-up asks up to the ring
+		if req.UpTo[0] == 1000 { // of a session; set-up asks up to the ring
 			held.Add(1)
 			<-release
 		}
@@ -69,7 +69,7 @@ func TestSlowHistory(t *testing.T) {
 func TestSubscribeDuringReplay(t *testing.T) {
 	log := &fakeLog{life: 7}
 	m := startEdge(t, log, edge.Config{Loops: 1, RingBytes: 1, ReplayLimit: 10_000})
-	m.edge.Begin(7, 0)
+	m.edge.Begin([]uint64{7}, wire.Vector{0})
 	const n, page, workers = 300, 256, 4
 	for i := range n {
 		m.publish(wire.Broadcast(), fmt.Sprint(i))
@@ -78,7 +78,7 @@ func TestSubscribeDuringReplay(t *testing.T) {
 	first, release := make(chan struct{}), make(chan struct{})
 	hook := func(req wire.PageRequest) {
 		switch {
-		case req.UpTo < n: // set-up asks up to the ring
+		case req.UpTo[0] < n: // set-up asks up to the ring
 		case req.Audiences[1] != wire.User("alice"):
 			held.Add(1)
 			<-release
@@ -142,7 +142,7 @@ func TestGapIsToldAgain(t *testing.T) {
 func TestWarmingUp(t *testing.T) {
 	var caughtUp atomic.Bool
 	m := startEdge(t, &fakeLog{life: 7}, edge.Config{Loops: 1, CaughtUp: caughtUp.Load})
-	m.edge.Begin(7, 0)
+	m.edge.Begin([]uint64{7}, wire.Vector{0})
 	m.publish(wire.Broadcast(), "of last week")
 	_, err := client.Dial(m.ctx(), client.Options{URL: m.url, Token: "alice"})
 	if ue, ok := err.(*client.UpgradeError); !ok || ue.Status != 503 { //nolint:errorlint // as it is

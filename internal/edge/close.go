@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/gobwas/ws"
@@ -57,11 +58,11 @@ func (l *loop) begin(r ref, c *conn, rep *reply) {
 	}
 	c.expires = l.clockOf(rep.identity.Expires)
 	c.heard = l.clock()
-	c.state = stateReplay // where seq is in the ring is found by resume
+	c.state = stateReplay // where it is in the ring is found by resume
 	m := c.needMore()
 	behind := m.request
 	m.request = nil
-	m.out, m.seq = rep.out, rep.after
+	m.out, m.at = rep.out, slices.Clone(rep.after)
 	l.counters.live.Add(1)
 	l.deliver.linkUser(slot, c)
 	for _, t := range rep.topics {

@@ -35,12 +35,12 @@ func (everybody) Page(context.Context, wire.PageRequest) (wire.Page, error) {
 	return wire.Page{}, wire.ErrUnavailable
 }
 
-func (everybody) Newest(context.Context, []wire.Audience, *wire.EventID, int) ([]wire.Entry, error) {
+func (everybody) NewestUpTo(context.Context, []wire.Audience, wire.Cursor, int) ([]wire.Entry, error) {
 	return nil, wire.ErrUnavailable
 }
 
-func (everybody) State(context.Context) (wire.LogState, error) {
-	return wire.LogState{}, wire.ErrUnavailable
+func (everybody) State(context.Context) ([]wire.LogState, error) {
+	return nil, wire.ErrUnavailable
 }
 
 // bench is a loop that the test turns by hand, with one client at the other end of
@@ -57,7 +57,7 @@ func newBench(tb testing.TB) *bench {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	e.Begin(1, 0)
+	e.Begin([]uint64{1}, wire.Vector{0})
 	ctx, cancel := context.WithCancel(context.Background())
 	e.work, e.reads = newPool(ctx, 1, 64), newPool(ctx, 1, 64)
 	tb.Cleanup(func() {

@@ -94,7 +94,7 @@ func newEcho(t *testing.T) *mesh {
 		t.Fatal(err)
 	}
 	e.Echo()
-	e.Begin(7, 0)
+	e.Begin([]uint64{7}, []uint64{0})
 	ctx, cancel := context.WithCancel(context.Background())
 	ln, err := netloop.Listen(ctx, "127.0.0.1:0", time.Minute)
 	if err != nil {

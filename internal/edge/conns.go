@@ -5,6 +5,7 @@ import (
 
 	"github.com/socialvibes/vibemesh/internal/limit"
 	"github.com/socialvibes/vibemesh/internal/session"
+	"github.com/socialvibes/vibemesh/internal/wire"
 )
 
 // state is where a connection is in its life.
@@ -55,7 +56,8 @@ type more struct {
 	gate    bool            // stateHeader: it has gates to pass; see arrive.go
 	out     []byte          // not yet taken by the socket: the end of a frame, whole ones after it
 	pos     uint64          // out ends at this position (stateLagging)
-	seq     uint64          // out ends at this sequence (stateLagging, stateReplay)
+	at      wire.Vector     // out ends at this place in the log (stateLagging, stateReplay)
+	mixed   uint64          // > 0: what lies up to this position may be before at; see mixed.go
 	fetch   bool            // a page has been asked for
 	said    bool            // stateClosing: out is written, and this side ended
 	stale   bool            // the page on its way knows nothing of a topic joined since

@@ -2,7 +2,7 @@ package edge
 
 import (
 	"errors"
-	"sort"
+	"slices"
 	"time"
 
 	"github.com/socialvibes/vibemesh/internal/netloop"
@@ -11,10 +11,9 @@ import (
 )
 
 const (
-	routeBatch = 512  // entries routed in one turn
-	writeBatch = 64   // entries in one writev of a session of its own
-	sweepBatch = 512  // broadcasts in one writev that sessions share
-	maxMarks   = 4096 // see deliverer.marks
+	routeBatch = 512 // entries routed in one turn
+	writeBatch = 64  // entries in one writev of a session of its own
+	sweepBatch = 512 // broadcasts in one writev that sessions share
 )
 
 // deliverer brings a loop's live sessions forward over the ring.
@@ -35,10 +34,10 @@ type deliverer struct {
 
 	routed uint64 // positions up to here were looked at
 	done   uint64 // positions up to here every live session has
-	// marks are the values of routed since done, with their sequences: what a
+	// marks are the values of routed since done, with their places in the log: what a
 	// session's position can be. They tell where it is when the ring has dropped
 	// that position already.
-	marks []mark
+	marks marks
 
 	urgent []int32 // sessions that a message for one user waits for
 	all    sweep   // over every session, for broadcasts
@@ -58,8 +57,6 @@ type deliverer struct {
 	items []uint64
 	keys  []ring.Key
 }
-
-type mark struct{ pos, seq uint64 }
 
 // sweep is a walk over sessions that brings each forward to routed.
 type sweep struct {
@@ -152,11 +149,11 @@ func (d *deliverer) route() {
 func (d *deliverer) moveTo(pos uint64) {
 	d.routed = pos
 	d.loop.counters.routed.Store(pos)
-	if len(d.marks) == maxMarks { // a sweep of minutes; see fallBehind
-		d.marks = append(d.marks[:1], d.marks[maxMarks/2:]...) // the first is done's
-	}
-	d.marks = append(d.marks, mark{pos, d.view.SeqAt(pos)})
+	d.marks.add(pos, d.placeAtRouted)
 }
+
+// placeAtRouted appends the place in the log at routed.
+func (d *deliverer) placeAtRouted(dst []uint64) []uint64 { return d.view.SeqsAt(dst, d.routed) }
 
 // begin starts over with another ring: no session's position means anything any
 // more.
@@ -172,7 +169,7 @@ func (d *deliverer) begin(g *generation) {
 	d.view = g.ring.View()
 	d.routed = d.view.Head()
 	d.done = d.routed
-	d.marks = append(d.marks[:0], mark{d.done, d.view.SeqAt(d.done)})
+	d.marks.reset(d.done, d.view.SeqsAt(nil, d.done))
 	d.urgent, d.bulk, d.all = d.urgent[:0], nil, sweep{}
 	d.unshare()
 }
@@ -191,12 +188,12 @@ func (d *deliverer) settle() {
 	}
 	// Only a mark is a position some session can be at; between two marks the
 	// earlier one is as good.
-	i := sort.Search(len(d.marks), func(i int) bool { return d.marks[i].pos > done })
-	if i == 0 {
+	i := d.marks.before(done)
+	if i < 0 {
 		return
 	}
-	d.done = d.marks[i-1].pos
-	d.marks = append(d.marks[:0], d.marks[i-1:]...)
+	d.done = d.marks.pos[i]
+	d.marks.remove(0, i)
 }
 
 // slice does one turn's share of the sweeps.
@@ -305,28 +302,28 @@ func (d *deliverer) advance(slot int32, c *conn) {
 // fallBehind continues a session from the stream, because the ring has dropped
 // what it lacks.
 func (d *deliverer) fallBehind(slot int32, c *conn, from uint64) {
-	seq, ok := d.exactSeq(from)
+	place, ok := d.exactPlace(from)
 	if !ok {
 		// Its mark was dropped: only the client's own cursor is exact now.
 		d.loop.closeWith(slot, c, wire.CloseBehind, "")
 		return
 	}
-	c.needMore().seq = seq
+	c.needMore().at = place
 	c.state = stateReplay
 	d.loop.edge.metrics.behind("ring")
 	d.loop.resume(slot, c)
 }
 
-// exactSeq is the sequence at a position that a live session is at.
-func (d *deliverer) exactSeq(pos uint64) (uint64, bool) {
+// exactPlace is the place in the log at a position that a live session is at.
+func (d *deliverer) exactPlace(pos uint64) (wire.Vector, bool) {
 	if pos >= d.view.Floor() {
-		return d.view.SeqAt(pos), true
+		return d.view.SeqsAt(nil, pos), true
 	}
-	i := sort.Search(len(d.marks), func(i int) bool { return d.marks[i].pos >= pos })
-	if i == len(d.marks) || d.marks[i].pos != pos {
-		return 0, false
+	i := d.marks.before(pos)
+	if i < 0 || d.marks.pos[i] != pos {
+		return nil, false
 	}
-	return d.marks[i].seq, true
+	return slices.Clone(d.marks.at(i)), true
 }
 
 // write sends the frames at some positions to a live session, which is at from.
@@ -358,7 +355,7 @@ func (d *deliverer) write(slot int32, c *conn, vec *netloop.Vectors, items []uin
 		m.pos = items[whole]
 		d.count(items[whole : whole+1])
 	}
-	m.seq = d.view.SeqAt(m.pos)
+	m.at = d.view.SeqsAt(m.at[:0], m.pos)
 	if c.state == stateLive {
 		l.edge.metrics.behind("socket")
 	}

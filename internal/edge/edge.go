@@ -17,6 +17,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -92,21 +93,22 @@ type Authenticator = auth.Immediate
 type History interface {
 	// Page reads forward: the next entries of some audiences.
 	Page(ctx context.Context, req wire.PageRequest) (wire.Page, error)
-	// Newest reads the newest entries of some audiences, newest first.
-	Newest(ctx context.Context, audiences []wire.Audience, before *wire.EventID, limit int) ([]wire.Entry, error)
-	// State is what the log says about itself now.
-	State(ctx context.Context) (wire.LogState, error)
+	// NewestUpTo reads the newest entries of some audiences up to a place, newest first.
+	NewestUpTo(ctx context.Context, audiences []wire.Audience, upTo wire.Cursor, limit int) ([]wire.Entry, error)
+	// State is what each partition of the log says about itself now.
+	State(ctx context.Context) ([]wire.LogState, error)
 }
 
 // generation is the ring of one life of the log.
 type generation struct {
-	ring *ring.Ring
-	life uint64
+	ring  *ring.Ring
+	lives []uint64 // one a partition
 }
 
-func (g *generation) cursor(seq uint64) wire.Cursor {
-	return wire.Cursor{{Life: g.life, Seq: seq}}
-}
+func (g *generation) cursor(at wire.Vector) wire.Cursor { return wire.At(g.lives, at) }
+
+// isOf reports whether the log is still in the lives of the generation.
+func (g *generation) isOf(log []wire.LogState) bool { return slices.Equal(wire.Lives(log), g.lives) }
 
 // Edge is one node's sockets. Make one with New, feed it by Begin, Append and
 // Skip, and run it with Serve.
@@ -141,7 +143,7 @@ type Edge struct {
 	tail struct {
 		frame, packed []byte // scratch
 		packer        packer
-		seq           uint64
+		cursor        wire.Cursor // of what the ring holds
 	}
 	moved struct {
 		sync.Mutex
@@ -169,52 +171,58 @@ func New(cfg Config, a Authenticator, h History, log *slog.Logger) (*Edge, error
 	return e, nil
 }
 
-// Begin says where the tail starts: the life of the log and the sequence before
-// the first entry to come. Called again, it ends every session: what they lack is
-// not in the ring, or no position of theirs counts any more, as their cursors tell
+// Begin says where the tail starts: the lives of the log's partitions and the place
+// before the first entries to come. Called again, it ends every session: what they lack
+// is not in the ring, or no position of theirs counts any more, as their cursors tell
 // when they come back.
-func (e *Edge) Begin(life, after uint64) {
-	e.tail.seq = after
-	e.gen.Store(&generation{ring: ring.New(e.cfg.RingBytes, after), life: life})
+func (e *Edge) Begin(lives []uint64, after wire.Vector) {
+	g := &generation{ring: ring.New(e.cfg.RingBytes, after), lives: slices.Clone(lives)}
+	e.tail.cursor = g.cursor(after)
+	e.gen.Store(g)
 	e.wake()
 }
 
-// Append takes the next entry of the log in: it is encoded once, here, for all
+// Append takes the next entry of a partition in: it is encoded once, here, for all
 // sessions. Entries already seen are ignored. Begin, Append and Skip belong to
-// one goroutine.
+// one goroutine at a time.
 func (e *Edge) Append(entry *wire.Entry) {
 	g := e.gen.Load()
-	if g == nil || entry.Life != g.life || entry.Seq <= e.tail.seq {
+	if g == nil || entry.Partition >= len(g.lives) {
 		return
 	}
-	kind := kindOf(entry.Audience.Kind)
-	if kind == ring.KindSkip {
-		e.Skip(entry.Seq)
+	at := &e.tail.cursor[entry.Partition]
+	if entry.Life != at.Life || entry.Seq <= at.Seq {
 		return
 	}
-	e.tail.frame = appendEventFrame(e.tail.frame[:0], entry, g.cursor(entry.Seq))
+	at.Seq = entry.Seq
+	e.tail.frame = appendEntryFrame(e.tail.frame[:0], entry, e.tail.cursor)
 	e.tail.packed = e.tail.packed[:0]
 	if e.packing.Load() > 0 && packs(entry) {
 		e.tail.packed = e.tail.packer.append(e.tail.packed, e.tail.frame)
 	}
 	g.ring.Append(ring.Entry{
-		Seq: entry.Seq, Time: entry.Time, Kind: kind, ID: entry.Audience.ID, Frame: e.tail.frame, Packed: e.tail.packed,
+		Part: uint8(entry.Partition), Seq: entry.Seq, Time: entry.Time, Expires: entry.Expires, Collapse: entry.Collapse,
+		Kind: kindOf(entry.Audience.Kind), ID: entry.Audience.ID, Frame: e.tail.frame, Packed: e.tail.packed,
 	})
-	e.advanced(entry.Seq)
+	e.advanced()
 }
 
-// Skip passes over a message of the log that no client receives.
-func (e *Edge) Skip(seq uint64) {
+// Skip passes over messages of a partition, up to a sequence, that no client receives.
+func (e *Edge) Skip(partition int, seq uint64) {
 	g := e.gen.Load()
-	if g == nil || seq <= e.tail.seq {
+	if g == nil || partition >= len(g.lives) {
 		return
 	}
-	g.ring.Append(ring.Entry{Seq: seq, Kind: ring.KindSkip})
-	e.advanced(seq)
+	at := &e.tail.cursor[partition]
+	if seq <= at.Seq {
+		return
+	}
+	at.Seq = seq
+	g.ring.Append(ring.Entry{Part: uint8(partition), Seq: seq, Kind: ring.KindSkip})
+	e.advanced()
 }
 
-func (e *Edge) advanced(seq uint64) {
-	e.tail.seq = seq
+func (e *Edge) advanced() {
 	e.wake()
 	e.moved.Lock()
 	if e.moved.waiting > 0 {
@@ -224,14 +232,14 @@ func (e *Edge) advanced(seq uint64) {
 	e.moved.Unlock()
 }
 
-// awaitTail waits until the tail has reached seq, or ctx ends.
-func (e *Edge) awaitTail(ctx context.Context, g *generation, seq uint64) bool {
+// awaitTail waits until the tail has reached a place, or ctx ends.
+func (e *Edge) awaitTail(ctx context.Context, g *generation, place wire.Vector) bool {
 	for {
 		e.moved.Lock()
 		e.moved.waiting++
 		ch := e.moved.ch
 		e.moved.Unlock()
-		if v := g.ring.View(); v.HeadSeq() >= seq {
+		if v := g.ring.View(); wire.Vector(v.HeadSeqs()).Covers(place) {
 			return true
 		}
 		select {
@@ -266,12 +274,10 @@ func kindOf(k wire.Kind) uint8 {
 	switch k {
 	case wire.KindBroadcast:
 		return ring.KindAll
-	case wire.KindUser:
-		return kindUser
 	case wire.KindTopic:
 		return kindTopic
-	default:
-		return ring.KindSkip
+	default: // what a person has read concerns all of their devices
+		return kindUser
 	}
 }
 

@@ -23,7 +23,7 @@ func TestLiveAudiences(t *testing.T) {
 	m.publish(wire.User("bob"), "for bob")
 	m.publish(wire.Topic("football"), "goal")
 	m.publish(wire.User("carol"), "for carol")
-	m.edge.Skip(m.log.add(wire.User("carol"), "malformed").Seq)
+	m.edge.Skip(0, m.log.add(wire.User("carol"), "malformed").Seq)
 	m.publish(wire.Broadcast(), "end")
 	alice.wants("all", "for alice", "goal", "end")
 	phone.wants("all", "for alice", "end")
@@ -184,7 +184,7 @@ func TestAnotherLifeOfTheLog(t *testing.T) {
 	m.publish(wire.Broadcast(), "1")
 	p := m.connect(client.Options{Cursor: cursorText(7, 0)})
 	p.wants("1")
-	m.edge.Begin(9, 0)
+	m.edge.Begin([]uint64{9}, wire.Vector{0})
 	p.closes(wire.CloseUnavailable)
 	again := m.connect(client.Options{Cursor: cursorText(7, 1)})
 	if f, ok := again.next().(wire.Gap); !ok || f.Reason != wire.GapUnknown {

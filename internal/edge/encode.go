@@ -38,6 +38,15 @@ func appendHeader(dst []byte, op ws.OpCode, length int) []byte {
 	}
 }
 
+// appendEntryFrame appends the frame of an entry of the log: an event, or what a person
+// has read.
+func appendEntryFrame(dst []byte, e *wire.Entry, cursor wire.Cursor) []byte {
+	if e.Read != nil {
+		return appendReadFrame(dst, e, cursor)
+	}
+	return appendEventFrame(dst, e, cursor)
+}
+
 func appendEventFrame(dst []byte, e *wire.Entry, cursor wire.Cursor) []byte {
 	return appendText(dst, func(dst []byte) []byte { return wire.AppendEvent(dst, e, cursor) })
 }

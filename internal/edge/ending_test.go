@@ -109,7 +109,7 @@ func TestServeFails(t *testing.T) {
 		t.Fatal("Serve goes on, although no loop does")
 	}
 	// The tail may come late, and must not write to what another has opened since.
-	e.Begin(7, 0)
+	e.Begin([]uint64{7}, wire.Vector{0})
 	e.Append(&wire.Entry{Position: wire.Position{Life: 7, Seq: 1}, Audience: wire.Broadcast()})
 }
 
@@ -131,7 +131,7 @@ func TestSetUpDuringDrain(t *testing.T) {
 	log := &fakeLog{life: 7}
 	held, release := make(chan struct{}), make(chan struct{})
 	m := startEdge(t, log, edge.Config{Loops: 1, RingBytes: 1})
-	m.edge.Begin(7, 0)
+	m.edge.Begin([]uint64{7}, wire.Vector{0})
 	for i := range 200 {
 		m.publish(wire.Broadcast(), fmt.Sprint(i))
 	}

@@ -38,7 +38,7 @@ func hookedBench(t *testing.T, h *hooked) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e.Begin(1, 0)
+	e.Begin([]uint64{1}, wire.Vector{0})
 	ctx, cancel := context.WithCancel(context.Background())
 	e.work, e.reads = newPool(ctx, 1, 64), newPool(ctx, 1, 64)
 	b := &bench{loop: e.loops[0]}

@@ -56,10 +56,10 @@ func (f *fakeLog) state() wire.LogState {
 	return wire.LogState{Life: f.life, First: max(f.first, 1), Last: uint64(len(f.entries))}
 }
 
-func (f *fakeLog) State(context.Context) (wire.LogState, error) {
+func (f *fakeLog) State(context.Context) ([]wire.LogState, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.state(), f.fail
+	return []wire.LogState{f.state()}, f.fail
 }
 
 func (f *fakeLog) Page(_ context.Context, req wire.PageRequest) (wire.Page, error) {
@@ -69,14 +69,14 @@ func (f *fakeLog) Page(_ context.Context, req wire.PageRequest) (wire.Page, erro
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.pages++
-	p := wire.Page{Through: req.UpTo, State: f.state()}
+	p := wire.Page{Through: req.UpTo, State: []wire.LogState{f.state()}}
 	bytes := 0
 	for _, e := range f.entries {
-		if e.Seq <= req.After || e.Seq < f.first || e.Seq > req.UpTo || !slices.Contains(req.Audiences, e.Audience) {
+		if e.Seq <= req.After[0] || e.Seq < f.first || e.Seq > req.UpTo[0] || !slices.Contains(req.Audiences, e.Audience) {
 			continue
 		}
 		if len(p.Entries) == req.Limit || bytes > req.MaxBytes {
-			p.Through = e.Seq - 1
+			p.Through = wire.Vector{e.Seq - 1}
 			break
 		}
 		bytes += len(e.Payload)
@@ -85,13 +85,13 @@ func (f *fakeLog) Page(_ context.Context, req wire.PageRequest) (wire.Page, erro
 	return p, f.fail
 }
 
-func (f *fakeLog) Newest(_ context.Context, audiences []wire.Audience, before *wire.EventID, limit int) ([]wire.Entry, error) {
+func (f *fakeLog) NewestUpTo(_ context.Context, audiences []wire.Audience, upTo wire.Cursor, limit int) ([]wire.Entry, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	var found []wire.Entry
 	for i := len(f.entries) - 1; i >= 0 && len(found) < limit; i-- {
 		e := f.entries[i]
-		if e.Seq >= f.first && (before == nil || e.Seq < before.Seq) && slices.Contains(audiences, e.Audience) {
+		if e.Seq >= f.first && e.Seq <= upTo[0].Seq && slices.Contains(audiences, e.Audience) {
 			found = append(found, e)
 		}
 	}
@@ -184,7 +184,7 @@ func startEdge(t *testing.T, log *fakeLog, cfg edge.Config) *mesh {
 func newMesh(t *testing.T, cfg edge.Config) *mesh {
 	t.Helper()
 	m := startEdge(t, &fakeLog{life: 7}, cfg)
-	m.edge.Begin(7, 0)
+	m.edge.Begin([]uint64{7}, wire.Vector{0})
 	return m
 }
 

@@ -41,7 +41,7 @@ func newCrowd(tb testing.TB, sessions, loops int) *crowd {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(e.closePollers)
-	e.Begin(1, 0)
+	e.Begin([]uint64{1}, wire.Vector{0})
 	before := heap()
 	expires := time.Now().Add(time.Hour)
 	for i := range sessions {
@@ -49,7 +49,7 @@ func newCrowd(tb testing.TB, sessions, loops int) *crowd {
 		l.deliver.route()
 		slot, c := l.conns.add(null[i%loops])
 		c.state, c.more = stateSetUp, &more{}
-		rep := &reply{ok: true, gen: e.gen.Load(), identity: auth.Identity{UID: userName(i), Expires: expires}}
+		rep := &reply{ok: true, gen: e.gen.Load(), after: wire.Vector{0}, identity: auth.Identity{UID: userName(i), Expires: expires}}
 		l.begin(refOf(slot, c), c, rep)
 		if c.state != stateLive || c.more != nil {
 			tb.Fatalf("session %d is not idle: %+v", i, c)

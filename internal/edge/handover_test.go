@@ -28,7 +28,7 @@ func TestServerCloseDoesNotWait(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e.Begin(7, 0)
+	e.Begin([]uint64{7}, []uint64{0})
 	ctx, cancel := context.WithCancel(context.Background())
 	ln, err := netloop.Listen(ctx, "127.0.0.1:0", time.Minute)
 	if err != nil {

@@ -20,7 +20,7 @@ const (
 // page is what a job read of the stream for one session.
 type page struct {
 	frames  []byte
-	through uint64
+	through wire.Vector
 	code    int // a close code, when the session cannot be continued here
 	err     error
 }
@@ -40,12 +40,16 @@ func (l *loop) resume(slot int32, c *conn) {
 			l.fetchPage(slot, c)
 			return
 		}
+		if max(m.pos, m.mixed) > d.routed {
+			break // set-up has seen more of the ring than this loop, which comes to it next turn
+		}
 		if m.pos == d.routed {
 			l.live(c)
 			return
 		}
-		if m.pos > d.routed {
-			break // set-up has seen more of the ring than this loop, which comes to it next turn
+		if m.mixed > 0 {
+			l.unmix(c)
+			continue
 		}
 		var ok bool
 		d.items, ok = d.view.Collect(d.items[:0], d.keysOf(c), m.pos, d.routed, writeBatch)
@@ -67,7 +71,7 @@ func (l *loop) resume(slot int32, c *conn) {
 			return
 		}
 		m.pos = d.items[len(d.items)-1]
-		m.seq = d.view.SeqAt(m.pos)
+		m.at = d.view.SeqsAt(m.at[:0], m.pos)
 	}
 	l.later(slot, c) // after the others
 }
@@ -79,7 +83,7 @@ const topUpBytes = 16 << 10
 // frames, so that a resume is one write: the write is most of what it costs.
 func (l *loop) topUp(c *conn) {
 	d, m := &l.deliver, c.more
-	if m.pos >= d.routed {
+	if m.pos >= d.routed || m.mixed > 0 {
 		return
 	}
 	var ok bool
@@ -96,7 +100,7 @@ func (l *loop) topUp(c *conn) {
 	}
 	if n := len(d.items); n > 0 {
 		m.pos = d.items[n-1]
-		m.seq = d.view.SeqAt(m.pos)
+		m.at = d.view.SeqsAt(m.at[:0], m.pos)
 		d.count(d.items)
 	}
 }
@@ -113,9 +117,12 @@ func (l *loop) live(c *conn) {
 // comes next.
 func (l *loop) rejoin(c *conn) bool {
 	view := l.deliver.gen.ring.View() // set-up may have seen more of it than this loop
-	pos, ok := view.Find(c.more.seq)
+	pos, mixed, ok := view.Find(c.more.at)
 	if ok {
-		c.more.pos = pos
+		c.more.pos, c.more.mixed = pos, 0
+		if mixed > pos {
+			c.more.mixed = mixed
+		}
 		c.state = stateLagging
 	}
 	return ok
@@ -151,15 +158,15 @@ func (l *loop) fetchPage(slot int32, c *conn) {
 	if e.cfg.NoHistory {
 		// Nothing beyond the ring is promised: say so and go on in the ring.
 		e.metrics.gap(wire.GapRetention)
-		m.seq = d.view.FloorSeq()
+		m.at = m.at.Raised(d.view.FloorSeqs())
 		m.out = appendServerFrame(m.out, wire.Gap{
-			Reason: wire.GapRetention, Cursor: d.gen.cursor(m.seq).String(),
+			Reason: wire.GapRetention, Cursor: d.gen.cursor(m.at).String(),
 		})
 		l.later(slot, c)
 		return
 	}
-	r, g, after := refOf(slot, c), d.gen, m.seq
-	audiences := []wire.Audience{wire.Broadcast(), wire.User(c.user)}
+	r, g, after := refOf(slot, c), d.gen, slices.Clone(m.at)
+	audiences := everything(c.user)
 	for _, ms := range m.topics {
 		audiences = append(audiences, wire.Topic(ms.topic.name))
 	}
@@ -176,15 +183,15 @@ func (l *loop) fetchPage(slot int32, c *conn) {
 }
 
 // readPage reads and encodes the next page for a session at after.
-func (e *Edge) readPage(ctx context.Context, g *generation, audiences []wire.Audience, after uint64) *page {
+func (e *Edge) readPage(ctx context.Context, g *generation, audiences []wire.Audience, after wire.Vector) *page {
 	view := g.ring.View()
 	p, err := e.history.Page(ctx, wire.PageRequest{
-		Audiences: audiences, After: after, UpTo: max(view.HeadSeq(), after), Limit: pageEvents, MaxBytes: pageBytes,
+		Audiences: audiences, After: after, UpTo: after.Raised(view.HeadSeqs()), Limit: pageEvents, MaxBytes: pageBytes,
 	})
 	if err != nil {
 		return &page{err: err}
 	}
-	if p.State.Life != g.life {
+	if !g.isOf(p.State) {
 		return &page{code: wire.CloseUnavailable}
 	}
 	e.metrics.pages.Add(1)
@@ -214,7 +221,7 @@ func (l *loop) pageReady(to ref, p *page) {
 	default:
 		m.retries = 0
 		m.out = append(m.out, p.frames...)
-		m.seq = p.through
+		m.at = p.through
 		l.resume(to.slot(), c)
 	}
 }
@@ -234,7 +241,7 @@ func (l *loop) send(slot int32, c *conn, frame []byte) {
 		d := &l.deliver
 		m := c.needMore()
 		m.pos = max(c.pos, d.done)
-		m.seq = d.seqAt(m.pos)
+		m.at = slices.Clone(d.placeAt(m.pos))
 		m.out = slices.Clone(frame[n:])
 		c.state = stateLagging
 		return
@@ -250,21 +257,17 @@ func (l *loop) send(slot int32, c *conn, frame []byte) {
 	}
 }
 
-// position is the sequence up to which a session has been sent everything.
-func (l *loop) position(c *conn) uint64 {
+// position is the place in the log up to which a session has been sent everything. It
+// is not the caller's to keep.
+func (l *loop) position(c *conn) wire.Vector {
 	if c.state == stateLive {
-		return l.deliver.seqAt(max(c.pos, l.deliver.done))
+		return l.deliver.placeAt(max(c.pos, l.deliver.done))
 	}
-	return c.more.seq
+	return c.more.at
 }
 
-// seqAt is the sequence at a position that a live session is at, or an earlier
+// placeAt is the place at a position that a live session is at, or an earlier
 // one: as a cursor it may bring an event twice, never skip one.
-func (d *deliverer) seqAt(pos uint64) uint64 {
-	for i := len(d.marks) - 1; i >= 0; i-- {
-		if d.marks[i].pos <= pos {
-			return d.marks[i].seq
-		}
-	}
-	return d.marks[0].seq // done's own
+func (d *deliverer) placeAt(pos uint64) wire.Vector {
+	return d.marks.at(max(d.marks.before(pos), 0)) // the first is done's own
 }

@@ -129,7 +129,7 @@ var (
 	descRingBytes = desc("ring_bytes", "Memory of the ring.")
 	descRingCount = desc("ring_entries", "Entries in the ring.")
 	descRingSpan  = desc("ring_span_seconds", "Age of the oldest entry in the ring.")
-	descTailSeq   = desc("tail_sequence", "Sequence of the log up to which this edge has followed it.")
+	descTailSeq   = prometheus.NewDesc("vibemesh_edge_tail_sequence", "Sequence up to which this edge has followed a partition of the log.", []string{"partition"}, nil)
 )
 
 func desc(name, help string) *prometheus.Desc {
@@ -156,7 +156,9 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 		stats := view.Stats()
 		gauge(descRingBytes, float64(stats.Bytes))
 		gauge(descRingCount, float64(stats.Entries))
-		gauge(descTailSeq, float64(view.HeadSeq()))
+		for part, seq := range view.HeadSeqs() {
+			ch <- prometheus.MustNewConstMetric(descTailSeq, prometheus.GaugeValue, float64(seq), strconv.Itoa(part))
+		}
 		if !stats.Oldest.IsZero() {
 			gauge(descRingSpan, time.Since(stats.Oldest).Seconds())
 		}

@@ -3,6 +3,7 @@ package edge
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/socialvibes/vibemesh/internal/ring"
 	"github.com/socialvibes/vibemesh/internal/session"
@@ -17,7 +18,8 @@ var errMoved = fmt.Errorf("%w: the ring has moved on", errBehind)
 // more than start.Newest events follow it. The newest are in the ring; the
 // stream is asked only for what is older.
 func (e *Edge) placeBehind(ctx context.Context, h History, pl *placement, view *ring.View, aud audience) error {
-	pos, ok := view.Find(max(pl.start.After, view.FloorSeq()))
+	floor := wire.Vector(view.FloorSeqs())
+	pos, _, ok := view.Find(pl.start.After.Raised(floor))
 	if !ok {
 		return errMoved
 	}
@@ -31,20 +33,23 @@ func (e *Edge) placeBehind(ctx context.Context, h History, pl *placement, view *
 		if from, _, ok = view.Newest(aud.keys, pos, limit); !ok {
 			return errMoved
 		}
-		pl.limitTo(view.SeqAt(from))
+		pl.limitTo(view.SeqsAt(nil, from))
 	case pl.start.Source == session.FromStream:
-		return e.placeFromStream(ctx, h, pl, view.FloorSeq(), limit-count, aud)
+		return e.placeFromStream(ctx, h, pl, floor.Raised(pl.start.After), limit-count, aud)
 	case !pl.start.Resumed && count < limit:
-		return e.placeNewest(ctx, h, pl, view.FloorSeq(), limit-count, aud)
+		return e.placeNewest(ctx, h, pl, floor, limit-count, aud)
 	case !pl.start.Resumed:
-		pl.limitTo(view.SeqAt(from))
+		pl.limitTo(view.SeqsAt(nil, from))
 	}
 	return nil
 }
 
-// limitTo moves the start to a later sequence; a client that resumes is told.
-func (pl *placement) limitTo(seq uint64) {
-	pl.start.After, pl.through = seq, seq
+// limitTo moves the start to another place; a client that resumes is told.
+func (pl *placement) limitTo(place wire.Vector) {
+	if pl.start.Resumed {
+		place = place.Raised(pl.start.After)
+	}
+	pl.start.After, pl.through = place, place
 	if pl.start.Resumed {
 		pl.start.Gap = wire.GapLimit
 	}
@@ -53,7 +58,7 @@ func (pl *placement) limitTo(seq uint64) {
 // placeFromStream reads what lies between the client's cursor and the ring, if
 // it is no more than room events; otherwise the start moves to the newest of
 // them.
-func (e *Edge) placeFromStream(ctx context.Context, h History, pl *placement, floor uint64, room int, aud audience) error {
+func (e *Edge) placeFromStream(ctx context.Context, h History, pl *placement, floor wire.Vector, room int, aud audience) error {
 	if e.cfg.NoHistory {
 		pl.start.After, pl.through, pl.start.Gap = floor, floor, wire.GapRetention
 		return nil
@@ -68,52 +73,56 @@ func (e *Edge) placeFromStream(ctx context.Context, h History, pl *placement, fl
 	if err != nil {
 		return err
 	}
-	if page.State.Life != pl.gen.life {
+	if !pl.gen.isOf(page.State) {
 		return fmt.Errorf("%w: the log began a new life", errBehind)
 	}
-	if page.Through >= floor && len(page.Entries) <= room {
+	if page.Through.Covers(floor) && len(page.Entries) <= room {
 		pl.frames = e.encodePage(pl.gen, pl.start.After, page)
 		pl.through = floor
 		return nil
 	}
 	// More than a page, or than the limit: find the newest that fit. The entries
 	// themselves are read as the socket takes them.
-	newest, err := h.Newest(ctx, aud.list, pl.before(floor), room+1)
+	newest, err := h.NewestUpTo(ctx, aud.list, pl.gen.cursor(floor), room+1)
 	if err != nil {
 		return err
 	}
-	if len(newest) > room && newest[room].Seq > pl.start.After {
-		if room == 0 {
-			pl.limitTo(floor)
-		} else {
-			pl.limitTo(newest[room-1].Seq - 1)
+	missed := newest[:0]
+	for _, e := range newest {
+		if e.Seq > pl.start.After[e.Partition] {
+			missed = append(missed, e)
 		}
+	}
+	if len(missed) > room {
+		pl.limitTo(before(missed[:room], floor))
 	}
 	return nil
 }
 
 // placeNewest moves the start back before the ring, for a client that asked for
 // its newest events without a cursor.
-func (e *Edge) placeNewest(ctx context.Context, h History, pl *placement, floor uint64, room int, aud audience) error {
+func (e *Edge) placeNewest(ctx context.Context, h History, pl *placement, floor wire.Vector, room int, aud audience) error {
 	if e.cfg.NoHistory {
 		return nil
 	}
 	if h == nil {
 		return errNeedsLog
 	}
-	newest, err := h.Newest(ctx, aud.list, pl.before(floor), room)
+	newest, err := h.NewestUpTo(ctx, aud.list, pl.gen.cursor(floor), room)
 	if err != nil {
 		return err
 	}
-	if len(newest) > 0 {
-		pl.limitTo(newest[len(newest)-1].Seq - 1)
-	}
+	pl.limitTo(before(newest, floor))
 	return nil
 }
 
-// before names the place up to and including a sequence, for History.Newest.
-func (pl *placement) before(seq uint64) *wire.EventID {
-	return &wire.EventID{Position: wire.Position{Life: pl.gen.life, Seq: seq + 1}}
+// before is the place that some entries up to another place come after.
+func before(entries []wire.Entry, upTo wire.Vector) wire.Vector {
+	place := slices.Clone(upTo)
+	for _, e := range entries {
+		place[e.Partition] = min(place[e.Partition], e.Seq-1)
+	}
+	return place
 }
 
 // A page of the stream: at most so many events and, about, bytes.
@@ -123,17 +132,23 @@ const (
 )
 
 // encodePage makes the frames of a page, and says the gap before it if retention
-// has removed what came after a session's position.
-func (e *Edge) encodePage(g *generation, after uint64, p wire.Page) []byte {
+// has removed what came after a session's place.
+func (e *Edge) encodePage(g *generation, after wire.Vector, p wire.Page) []byte {
 	var out []byte
-	if p.State.First > after+1 {
+	at := slices.Clone(after)
+	for i, s := range p.State {
+		if s.First > at[i]+1 && p.Through[i] > at[i] {
+			at[i] = min(s.First-1, p.Through[i])
+		}
+	}
+	if !slices.Equal(at, after) {
 		e.metrics.gap(wire.GapRetention)
-		out = appendServerFrame(out, wire.Gap{
-			Reason: wire.GapRetention, Cursor: g.cursor(min(p.State.First-1, p.Through)).String(),
-		})
+		out = appendServerFrame(out, wire.Gap{Reason: wire.GapRetention, Cursor: g.cursor(at).String()})
 	}
 	for i := range p.Entries {
-		out = appendEventFrame(out, &p.Entries[i], g.cursor(p.Entries[i].Seq))
+		entry := &p.Entries[i]
+		at[entry.Partition] = max(at[entry.Partition], entry.Seq)
+		out = appendEntryFrame(out, entry, g.cursor(at))
 	}
 	return out
 }

@@ -22,7 +22,7 @@ type reply struct {
 	gen      *generation
 	identity auth.Identity
 	topics   []string
-	after    uint64 // out ends at this sequence of the log
+	after    wire.Vector // out ends at this place of the log
 	deflate  bool
 }
 
@@ -191,8 +191,8 @@ func placeCode(err error) int {
 type placement struct {
 	gen     *generation
 	start   session.Start
-	frames  []byte // what was read of the stream already
-	through uint64 // frames bring it up to here
+	frames  []byte      // what was read of the stream already
+	through wire.Vector // frames bring it up to here
 }
 
 // placeAttempts is how often a session is placed anew when the ring turns under
@@ -240,7 +240,7 @@ func (e *Edge) placeOnce(ctx context.Context, h History, uid string, p params) (
 }
 
 func window(g *generation, v *ring.View) session.Window {
-	return session.Window{Life: g.life, Floor: v.FloorSeq(), Head: v.HeadSeq()}
+	return session.Window{Lives: g.lives, Floor: v.FloorSeqs(), Head: v.HeadSeqs()}
 }
 
 // placeAhead waits for the tail to reach a cursor that another edge gave. If the
@@ -255,9 +255,11 @@ func (e *Edge) placeAhead(ctx context.Context, h History, g *generation, ask ses
 	if err != nil {
 		return start, err
 	}
-	if state.Life != g.life || state.Last < start.After {
-		view := g.ring.View()
-		return session.Start{Source: session.FromHead, After: view.HeadSeq(), Gap: wire.GapUnknown}, nil
+	for i, s := range state {
+		if !g.isOf(state) || s.Last < start.After[i] {
+			view := g.ring.View()
+			return session.Start{Source: session.FromHead, After: view.HeadSeqs(), Gap: wire.GapUnknown}, nil
+		}
 	}
 	wait, cancel := context.WithTimeout(ctx, e.cfg.TailPatience)
 	defer cancel()
@@ -266,6 +268,11 @@ func (e *Edge) placeAhead(ctx context.Context, h History, g *generation, ask ses
 	}
 	view := g.ring.View()
 	return session.Plan(ask, window(g, &view), e.cfg.ReplayLimit), nil
+}
+
+// everything is what a person follows without topics.
+func everything(uid string) []wire.Audience {
+	return []wire.Audience{wire.Broadcast(), wire.User(uid), {Kind: wire.KindRead, ID: uid}}
 }
 
 // audience is all that one session follows.
@@ -277,7 +284,7 @@ type audience struct {
 func (e *Edge) audience(g *generation, uid string, topics []string) audience {
 	a := audience{
 		keys: []ring.Key{g.ring.Key(ring.KindAll, ""), g.ring.Key(kindUser, uid)},
-		list: []wire.Audience{wire.Broadcast(), wire.User(uid)},
+		list: everything(uid),
 	}
 	for _, t := range topics {
 		a.keys = append(a.keys, g.ring.Key(kindTopic, t))

@@ -98,7 +98,7 @@ func TestEverySessionGetsItsOwn(t *testing.T) {
 	var meshes []*mesh
 	for range 2 {
 		m := startEdge(t, log, edge.Config{Loops: 2, RingBytes: 256 << 10, ReplayLimit: 100_000})
-		m.edge.Begin(7, 0)
+		m.edge.Begin([]uint64{7}, wire.Vector{0})
 		meshes = append(meshes, m)
 	}
 	const messages, clients = 3000, 40

@@ -56,7 +56,7 @@ func FuzzUpgrade(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	e.Begin(1, 0)
+	e.Begin([]uint64{1}, wire.Vector{0})
 	f.Cleanup(e.closePollers)
 	f.Fuzz(func(t *testing.T, request []byte) {
 		if verdict(request, 0, "/api/v1/ws") != requestUpgrade {

@@ -13,43 +13,99 @@ import (
 
 // Page reads the next entries of some audiences, oldest first.
 func (m *Mesh) Page(ctx context.Context, req wire.PageRequest) (wire.Page, error) {
-	p := wire.Page{Through: req.UpTo}
-	runs, err := eachAudience(ctx, req.Audiences, func(ctx context.Context, a wire.Audience) (run, error) {
-		return m.run(ctx, a, req.After, req.UpTo, req.Limit, req.MaxBytes)
-	})
-	if err != nil {
-		return p, err
+	page := wire.Page{Through: slices.Clone(req.UpTo)}
+	where := m.byPartition(req.Audiences)
+	found := make([][]stored, len(m.parts))
+	group, reading := errgroup.WithContext(ctx)
+	for i, p := range m.parts {
+		if len(where[i]) == 0 {
+			continue
+		}
+		group.Go(func() error {
+			runs, err := eachAudience(reading, where[i], func(ctx context.Context, a wire.Audience) (run, error) {
+				return m.run(ctx, p, a, req.After[i], req.UpTo[i], req.Limit, req.MaxBytes)
+			})
+			found[i], page.Through[i] = join(runs, req.UpTo[i])
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return page, err
 	}
 	// Asked for after the entries were read: what retention removes from now on
 	// cannot be missing in them.
-	if p.State, err = m.State(ctx); err != nil {
-		return p, err
+	var err error
+	concerned := func(p int) bool { return len(where[p]) > 0 }
+	if page.State, err = m.statesSince(ctx, time.Now(), concerned); err != nil {
+		return page, err
 	}
+	for i := range page.State {
+		if !concerned(i) {
+			page.State[i].First = 0 // whatever it has lost was not for them
+		}
+	}
+	m.fill(&page, merge(found, func(a, b *stored) bool { return a.at.Before(b.at) }), req)
+	return page, nil
+}
+
+// join puts the runs of one partition in order, and says how far they are complete.
+func join(runs []run, upTo uint64) ([]stored, uint64) {
+	through := upTo
 	var all []stored
 	for _, r := range runs {
-		p.Through = min(p.Through, r.through)
+		through = min(through, r.through)
 		all = append(all, r.msgs...)
 	}
 	slices.SortFunc(all, func(a, b stored) int { return cmp.Compare(a.seq, b.seq) })
-	bytes := 0
-	for _, s := range all {
-		if s.seq > p.Through {
-			break
-		}
-		if len(p.Entries) == req.Limit || req.MaxBytes > 0 && bytes >= req.MaxBytes {
-			p.Through = s.seq - 1
+	beyond, _ := slices.BinarySearchFunc(all, through+1, func(s stored, seq uint64) int { return cmp.Compare(s.seq, seq) })
+	return all[:beyond], through
+}
+
+// fill makes a page's entries of what was found, as many as are wanted.
+func (m *Mesh) fill(page *wire.Page, all []stored, req wire.PageRequest) {
+	now, bytes := time.Now(), 0
+	for i, s := range all {
+		if len(page.Entries) == req.Limit || req.MaxBytes > 0 && bytes >= req.MaxBytes {
+			for _, rest := range slices.Backward(all[i:]) {
+				page.Through[rest.part] = rest.seq - 1 // of each partition the first counts
+			}
 			break
 		}
 		bytes += len(s.data)
-		if e, ok := m.entryOf(s, p.State.Life); ok {
-			p.Entries = append(p.Entries, e)
+		if e, ok := m.entryOf(&s, page.State[s.part].Life); ok && !e.Expired(now) {
+			page.Entries = append(page.Entries, e)
 		}
 	}
-	return p, nil
+	// Of those with one key the last counts.
+	keys := make(keySet)
+	for i, e := range slices.Backward(page.Entries) {
+		if !keys.add(&e) {
+			page.Entries = slices.Delete(page.Entries, i, i+1)
+		}
+	}
 }
 
-func (m *Mesh) entryOf(s stored, life uint64) (wire.Entry, bool) {
-	e, err := m.parseEntry(s.subject, s.data, wire.Position{Life: life, Seq: s.seq}, s.at)
+// keySet remembers collapse keys.
+type keySet map[collapseKey]struct{}
+
+type collapseKey struct {
+	audience wire.Audience
+	key      string
+}
+
+// add reports whether an entry has no key, or one that was not there before.
+func (k keySet) add(e *wire.Entry) bool {
+	if e.Collapse == "" {
+		return true
+	}
+	key := collapseKey{e.Audience, e.Collapse}
+	_, there := k[key]
+	k[key] = struct{}{}
+	return !there
+}
+
+func (m *Mesh) entryOf(s *stored, life uint64) (wire.Entry, bool) {
+	e, err := m.parseEntry(m.parts[s.part], life, s)
 	return e, err == nil // the tail has counted and logged what is malformed
 }
 
@@ -59,15 +115,15 @@ type run struct {
 	through uint64 // the run is complete up to here
 }
 
-func (m *Mesh) run(ctx context.Context, a wire.Audience, after, upTo uint64, limit, maxBytes int) (run, error) {
-	subject, err := m.cfg.Subjects.Of(a)
+func (m *Mesh) run(ctx context.Context, p *partition, a wire.Audience, after, upTo uint64, limit, maxBytes int) (run, error) {
+	subject, err := m.cfg.Subjects.Stored(a)
 	if err != nil {
 		return run{}, err
 	}
 	if after >= upTo {
 		return run{through: upTo}, nil
 	}
-	msgs, more, err := m.reader.batch(ctx, subject, after+1, limit, maxBytes)
+	msgs, more, err := m.reader.batch(ctx, p, request{Seq: after + 1, NextBy: subject, Batch: limit, MaxBytes: maxBytes})
 	if err != nil {
 		return run{}, err
 	}
@@ -82,7 +138,7 @@ func (m *Mesh) run(ctx context.Context, a wire.Audience, after, upTo uint64, lim
 	}
 	if more {
 		r.through = last
-	} else if r.through, err = m.complete(ctx, subject, last, upTo); err != nil {
+	} else if r.through, err = m.complete(ctx, p, subject, last, upTo); err != nil {
 		return run{}, err
 	}
 	if r.through == after {
@@ -91,14 +147,14 @@ func (m *Mesh) run(ctx context.Context, a wire.Audience, after, upTo uint64, lim
 	return r, nil
 }
 
-// complete says how far, up to upTo, the log holds nothing for a subject after
+// complete says how far, up to upTo, a partition holds nothing for a subject after
 // last. A replica that is behind does not know that it is, so the leader is asked
 // when there are several.
-func (m *Mesh) complete(ctx context.Context, subject string, last, upTo uint64) (uint64, error) {
-	if last >= upTo || m.states.replicas.Load() == 1 {
+func (m *Mesh) complete(ctx context.Context, p *partition, subject string, last, upTo uint64) (uint64, error) {
+	if last >= upTo || p.states.copies.Load() == 1 {
 		return upTo, nil
 	}
-	next, err := m.next(ctx, subject, last+1)
+	next, err := m.next(ctx, p, subject, last+1)
 	if err != nil {
 		return 0, err
 	}
@@ -120,83 +176,4 @@ func eachAudience(ctx context.Context, audiences []wire.Audience, ask func(conte
 		})
 	}
 	return runs, group.Wait()
-}
-
-// The first stretch of the log, counted back from where the search begins, that
-// Newest reads, and by how much each next one is longer. The log can only be
-// read forward: a stretch costs what it holds for the audience, so growing ones
-// read at most a few times what is wanted.
-const (
-	firstStretch  = 4096
-	stretchGrowth = 4
-	stretchBytes  = 1 << 20 // of one batch, about
-)
-
-// Newest reads the newest entries of some audiences, newest first, that come
-// before an event; nil: before the end of the log.
-func (m *Mesh) Newest(ctx context.Context, audiences []wire.Audience, before *wire.EventID, limit int) ([]wire.Entry, error) {
-	state, err := m.states.get(ctx, m, time.Now())
-	if err != nil {
-		return nil, err
-	}
-	upTo := state.Last
-	if before != nil {
-		if before.Life != state.Life || before.Partition != 0 || before.Seq > state.Last+1 {
-			return nil, wire.ErrForeignEvent
-		}
-		upTo = max(before.Seq, 1) - 1
-	}
-	var found []wire.Entry
-	for length := uint64(firstStretch); upTo >= state.First && len(found) < limit; length *= stretchGrowth {
-		after := max(state.First, 1) - 1
-		if upTo > length {
-			after = max(after, upTo-length)
-		}
-		entries, err := m.stretch(ctx, audiences, after, upTo, limit-len(found), state.Life)
-		if err != nil {
-			return nil, err
-		}
-		found = append(found, entries...)
-		upTo = after
-	}
-	return found, nil
-}
-
-// stretch reads the newest entries of one stretch, newest first.
-func (m *Mesh) stretch(ctx context.Context, audiences []wire.Audience, after, upTo uint64, limit int, life uint64) ([]wire.Entry, error) {
-	runs, err := eachAudience(ctx, audiences, func(ctx context.Context, a wire.Audience) (run, error) {
-		var newest []stored
-		for at := after; at < upTo; {
-			r, err := m.run(ctx, a, at, upTo, maxBatch, stretchBytes)
-			if err != nil {
-				return run{}, err
-			}
-			newest = append(newest, r.msgs...)
-			// Twice the limit, so that what is malformed does not shorten a page by
-			// much; a bound, so that a busy subject does not fill memory.
-			if keep := 2 * limit; len(newest) > keep {
-				newest = append([]stored(nil), newest[len(newest)-keep:]...)
-			}
-			at = r.through
-		}
-		return run{msgs: newest}, nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	var all []stored
-	for _, r := range runs {
-		all = append(all, r.msgs...)
-	}
-	slices.SortFunc(all, func(a, b stored) int { return cmp.Compare(b.seq, a.seq) })
-	var entries []wire.Entry
-	for _, s := range all {
-		if len(entries) == limit {
-			break
-		}
-		if e, ok := m.entryOf(s, life); ok {
-			entries = append(entries, e)
-		}
-	}
-	return entries, nil
 }

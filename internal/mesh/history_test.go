@@ -43,10 +43,11 @@ func TestHistoryModel(t *testing.T) {
 		}
 		log = append(log, batch...)
 	}
-	state, err := m.State(t.Context())
+	log0, err := m.State(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
+	state := log0[0]
 	visible := func(seq int, who []wire.Audience) bool {
 		return slices.Contains(who, log[seq-1].Audience) && string(log[seq-1].Envelope.Payload) != `{"title":"unfit"}`
 	}
@@ -58,20 +59,20 @@ func TestHistoryModel(t *testing.T) {
 		upTo := rapid.IntRange(after, len(log)).Draw(t, "upTo")
 		limit := rapid.IntRange(1, 60).Draw(t, "limit")
 
-		p, err := m.Page(ctx, wire.PageRequest{Audiences: who, After: uint64(after), UpTo: uint64(upTo), Limit: limit, MaxBytes: 1 << 20})
+		p, err := m.Page(ctx, wire.PageRequest{Audiences: who, After: wire.Vector{uint64(after)}, UpTo: wire.Vector{uint64(upTo)}, Limit: limit, MaxBytes: 1 << 20})
 		if err != nil {
 			t.Fatal(err)
 		}
 		var want []uint64
-		for seq := after + 1; seq <= int(p.Through); seq++ {
+		for seq := after + 1; seq <= int(p.Through[0]); seq++ {
 			if visible(seq, who) {
 				want = append(want, uint64(seq))
 			}
 		}
-		if got := seqs(p.Entries); !slices.Equal(got, want) || int(p.Through) > upTo || len(got) > limit {
+		if got := seqs(p.Entries); !slices.Equal(got, want) || int(p.Through[0]) > upTo || len(got) > limit {
 			t.Fatalf("page of %v after %d up to %d, limit %d: %v through %d, want %v", who, after, upTo, limit, got, p.Through, want)
 		}
-		if len(p.Entries) == 0 && p.Through < uint64(upTo) && p.Through <= uint64(after) {
+		if len(p.Entries) == 0 && p.Through[0] < uint64(upTo) && p.Through[0] <= uint64(after) {
 			t.Fatal("an empty page that does not go on")
 		}
 
@@ -112,12 +113,12 @@ func TestPageSaysWhatRetentionRemoved(t *testing.T) {
 	for i := range 500 {
 		publish(t, m, message(wire.Broadcast(), fmt.Sprint(i, strings.Repeat("x", 300))))
 	}
-	p, err := m.Page(t.Context(), wire.PageRequest{Audiences: []wire.Audience{wire.Broadcast()}, After: 1, UpTo: 500, Limit: 10, MaxBytes: 1 << 20})
+	p, err := m.Page(t.Context(), wire.PageRequest{Audiences: []wire.Audience{wire.Broadcast()}, After: wire.Vector{1}, UpTo: wire.Vector{500}, Limit: 10, MaxBytes: 1 << 20})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if p.State.First < 100 || len(p.Entries) == 0 || p.Entries[0].Seq != p.State.First {
-		t.Fatalf("first %d, entries from %v: want the page to begin where the log does", p.State.First, seqs(p.Entries))
+	if p.State[0].First < 100 || len(p.Entries) == 0 || p.Entries[0].Seq != p.State[0].First {
+		t.Fatalf("first %d, entries from %v: want the page to begin where the log does", p.State[0].First, seqs(p.Entries))
 	}
 }
 

@@ -105,11 +105,11 @@ func TestLogGoesBack(t *testing.T) {
 	server(t, dir, listen)
 	some(2)
 	state, err := m.State(t.Context())
-	if err != nil || state.Last >= 10 {
+	if err != nil || state[0].Last >= 10 {
 		t.Fatalf("the log holds %+v, %v: it was to go back", state, err)
 	}
 	s.has(t, "starting over", func() bool {
-		return s.begins == 2 && len(s.seqs) > 0 && s.seqs[len(s.seqs)-1] == state.Last
+		return s.begins == 2 && len(s.seqs) > 0 && s.seqs[len(s.seqs)-1] == state[0].Last
 	})
 }
 
@@ -239,7 +239,7 @@ func TestBatchWithHoles(t *testing.T) {
 				}
 				endBatch(nc, reply, 0, 3)
 			})
-			p, err := m.Page(t.Context(), wire.PageRequest{Audiences: []wire.Audience{wire.Broadcast()}, UpTo: 3, Limit: 10, MaxBytes: 1 << 20})
+			p, err := m.Page(t.Context(), wire.PageRequest{Audiences: []wire.Audience{wire.Broadcast()}, After: wire.Vector{0}, UpTo: wire.Vector{3}, Limit: 10, MaxBytes: 1 << 20})
 			if lost == 0 && (err != nil || len(p.Entries) != 3) || lost != 0 && !errors.Is(err, wire.ErrUnavailable) {
 				t.Errorf("%d entries, %v", len(p.Entries), err)
 			}
@@ -272,12 +272,12 @@ func TestReplicaIsBehind(t *testing.T) {
 		batchMsg(nc, reply, 2, 1)
 		endBatch(nc, reply, 0, 2)
 	})
-	req := wire.PageRequest{Audiences: []wire.Audience{wire.Broadcast()}, UpTo: 4, Limit: 10, MaxBytes: 1 << 20}
+	req := wire.PageRequest{Audiences: []wire.Audience{wire.Broadcast()}, After: wire.Vector{0}, UpTo: wire.Vector{4}, Limit: 10, MaxBytes: 1 << 20}
 	p, err := m.Page(t.Context(), req)
-	if err != nil || p.Through != 2 || len(p.Entries) != 2 {
+	if err != nil || p.Through[0] != 2 || len(p.Entries) != 2 {
 		t.Errorf("%d entries through %d, %v: want two, through 2", len(p.Entries), p.Through, err)
 	}
-	req.After = 2
+	req.After = wire.Vector{2}
 	if p, err = m.Page(t.Context(), req); !errors.Is(err, wire.ErrUnavailable) {
 		t.Errorf("%d entries through %d, %v: want to be told to come again", len(p.Entries), p.Through, err)
 	}
@@ -382,14 +382,14 @@ func TestPageBytes(t *testing.T) {
 	publish(t, m, batch...)
 	var got []uint64
 	for after := uint64(0); after < 200; {
-		p, err := m.Page(t.Context(), wire.PageRequest{Audiences: audiences, After: after, UpTo: 200, Limit: 256, MaxBytes: 64 << 10})
+		p, err := m.Page(t.Context(), wire.PageRequest{Audiences: audiences, After: wire.Vector{after}, UpTo: wire.Vector{200}, Limit: 256, MaxBytes: 64 << 10})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(p.Entries) > 8 || p.Through <= after {
-			t.Fatalf("%d entries of 10 kB through %d after %d", len(p.Entries), p.Through, after)
+		if len(p.Entries) > 8 || p.Through[0] <= after {
+			t.Fatalf("%d entries of 10 kB through %d after %d", len(p.Entries), p.Through[0], after)
 		}
-		got, after = append(got, seqs(p.Entries)...), p.Through
+		got, after = append(got, seqs(p.Entries)...), p.Through[0]
 	}
 	if len(got) != 200 {
 		t.Errorf("%d entries in all", len(got))

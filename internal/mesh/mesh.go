@@ -24,6 +24,10 @@ type Config struct {
 	Node     string   // in the names of connections
 	Subjects wire.Subjects
 	Check    Checker // of payloads; nil: none
+
+	Partitions int // of the log; 0: as Subjects says
+	// ReadMirror: the log has mirrors that answer reads, too, and may be behind.
+	ReadMirror bool
 }
 
 // Mesh is a process's connections to NATS. One follows the log, one publishes
@@ -35,7 +39,7 @@ type Mesh struct {
 	pub    *link
 	read   *link
 	reader *reader
-	states states
+	parts  []*partition
 	tail   tail
 }
 
@@ -47,7 +51,11 @@ type link struct {
 // Connect opens the connections. It waits for the first answer of a server until
 // ctx ends; after that they reconnect by themselves, for ever.
 func Connect(ctx context.Context, cfg Config, log *slog.Logger) (*Mesh, error) {
+	if cfg.Partitions > 0 {
+		cfg.Subjects = cfg.Subjects.Partitioned(cfg.Partitions)
+	}
 	m := &Mesh{cfg: cfg, log: log}
+	m.parts = m.newPartitions()
 	for _, l := range []struct {
 		to   **link
 		role string
@@ -68,7 +76,7 @@ func Connect(ctx context.Context, cfg Config, log *slog.Logger) (*Mesh, error) {
 		*l.to = &link{nc, js}
 	}
 	var err error
-	if m.reader, err = newReader(m.read.nc, m.StreamName()); err != nil {
+	if m.reader, err = newReader(m.read.nc); err != nil {
 		m.Close()
 		return nil, err
 	}

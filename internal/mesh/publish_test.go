@@ -25,7 +25,7 @@ func TestPublishIsIdempotent(t *testing.T) {
 	if first.Subject != "sv.ws.user.=YS5i" {
 		t.Errorf("subject %s", first.Subject)
 	}
-	if state, err := m.State(t.Context()); err != nil || state.Last != 1 {
+	if state, err := m.State(t.Context()); err != nil || state[0].Last != 1 {
 		t.Errorf("the log holds %+v, %v: want one message", state, err)
 	}
 }
@@ -78,18 +78,18 @@ type sink struct {
 	moved    chan struct{}
 }
 
-func (s *sink) Begin(life, after uint64) {
+func (s *sink) Begin(lives []uint64, _ wire.Vector) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.caughtUp != nil && s.caughtUp() {
 		s.early = true
 	}
-	s.life, s.begins = life, s.begins+1
+	s.life, s.begins = lives[0], s.begins+1
 	s.seqs, s.skips = nil, nil
 }
 
-func (s *sink) Append(e *wire.Entry) { s.add(&s.seqs, e.Seq) }
-func (s *sink) Skip(seq uint64)      { s.add(&s.skips, seq) }
+func (s *sink) Append(e *wire.Entry)   { s.add(&s.seqs, e.Seq) }
+func (s *sink) Skip(_ int, seq uint64) { s.add(&s.skips, seq) }
 
 func (s *sink) add(to *[]uint64, seq uint64) {
 	s.mu.Lock()

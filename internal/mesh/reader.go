@@ -17,11 +17,10 @@ import (
 // requests share one inbox subscription, and only so many are under way: reading
 // cold blocks slows ingest.
 type reader struct {
-	nc      *nats.Conn
-	subject string // of the requests
-	inbox   string // a prefix; each request adds its number
-	slots   chan struct{}
-	next    atomic.Uint64
+	nc    *nats.Conn
+	inbox string // a prefix; each request adds its number
+	slots chan struct{}
+	next  atomic.Uint64
 
 	mu      sync.Mutex
 	waiting map[string]chan *nats.Msg // by reply subject
@@ -33,9 +32,9 @@ const (
 	maxBatch    = 1000
 )
 
-func newReader(nc *nats.Conn, stream string) (*reader, error) {
+func newReader(nc *nats.Conn) (*reader, error) {
 	r := &reader{
-		nc: nc, subject: "$JS.API.DIRECT.GET." + stream, inbox: nc.NewInbox() + ".",
+		nc: nc, inbox: nc.NewInbox() + ".",
 		slots: make(chan struct{}, readSlots), waiting: map[string]chan *nats.Msg{},
 	}
 	sub, err := nc.Subscribe(r.inbox+"*", r.dispatch)
@@ -65,17 +64,28 @@ func (r *reader) dispatch(msg *nats.Msg) {
 
 // stored is one message of the log as a batch carries it.
 type stored struct {
+	part    int
 	subject string
 	seq     uint64
 	at      time.Time
+	header  nats.Header // the publisher's, the server's behind them
 	data    []byte
 }
 
-// batch reads the next messages of one subject, from a sequence on: at most
-// limit, and about maxBytes. more says that the log held others at that time, as
+// request is a batched Direct Get (ADR-31): messages of some subjects, from a sequence
+// or a time on.
+type request struct {
+	Seq       uint64     `json:"seq,omitempty"`
+	StartTime *time.Time `json:"start_time,omitempty"`
+	NextBy    string     `json:"next_by_subj"`
+	Batch     int        `json:"batch"`               // messages at most
+	MaxBytes  int        `json:"max_bytes,omitempty"` // of them, about
+}
+
+// batch reads messages of a stream. more says that it held others at that time, as
 // far as the replica that answers has it. Only a batch that came whole, to its end
 // marker, counts; anything else is an error.
-func (r *reader) batch(ctx context.Context, subject string, from uint64, limit, maxBytes int) (msgs []stored, more bool, err error) {
+func (r *reader) batch(ctx context.Context, p *partition, req request) (msgs []stored, more bool, err error) {
 	select {
 	case r.slots <- struct{}{}:
 		defer func() { <-r.slots }()
@@ -84,18 +94,13 @@ func (r *reader) batch(ctx context.Context, subject string, from uint64, limit, 
 	}
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	limit = min(limit, maxBatch)
-	body, err := json.Marshal(struct {
-		Seq      uint64 `json:"seq"`
-		NextBy   string `json:"next_by_subj"`
-		Batch    int    `json:"batch"`
-		MaxBytes int    `json:"max_bytes,omitempty"`
-	}{max(from, 1), subject, limit, maxBytes})
+	req.Batch = min(req.Batch, maxBatch)
+	body, err := json.Marshal(req)
 	if err != nil {
 		return nil, false, err
 	}
 	reply := r.inbox + strconv.FormatUint(r.next.Add(1), 36)
-	ch := make(chan *nats.Msg, limit+1)
+	ch := make(chan *nats.Msg, req.Batch+1)
 	r.mu.Lock()
 	r.waiting[reply] = ch
 	r.mu.Unlock()
@@ -104,7 +109,7 @@ func (r *reader) batch(ctx context.Context, subject string, from uint64, limit, 
 		delete(r.waiting, reply)
 		r.mu.Unlock()
 	}()
-	if err := r.nc.PublishRequest(r.subject, reply, body); err != nil {
+	if err := r.nc.PublishRequest("$JS.API.DIRECT.GET."+p.stream, reply, body); err != nil {
 		return nil, false, unavailable(err)
 	}
 	var last uint64 // sequence of the message before, which each names
@@ -123,9 +128,10 @@ func (r *reader) batch(ctx context.Context, subject string, from uint64, limit, 
 			if err != nil {
 				return nil, false, err
 			}
+			s.part = p.index
 			msgs, last = append(msgs, s), s.seq
 		case <-ctx.Done():
-			return nil, false, fmt.Errorf("reading %s: %w", subject, unavailable(ctx.Err()))
+			return nil, false, fmt.Errorf("reading %s: %w", req.NextBy, unavailable(ctx.Err()))
 		}
 	}
 }
@@ -165,5 +171,5 @@ func storedMsg(msg *nats.Msg) (stored, error) {
 	if err != nil {
 		return stored{}, fmt.Errorf("a stored message without time: %w", err)
 	}
-	return stored{subject: strings.Clone(lastHeader(msg, "Nats-Subject")), seq: seq, at: at, data: msg.Data}, nil
+	return stored{subject: strings.Clone(lastHeader(msg, "Nats-Subject")), seq: seq, at: at, header: msg.Header, data: msg.Data}, nil
 }

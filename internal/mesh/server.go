@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+	"github.com/socialvibes/vibemesh/internal/wire"
 )
 
 // Server is the embedded nats-server.
@@ -25,6 +26,8 @@ type ServerConfig struct {
 	DataDir string
 	Listen  string // host:port, or empty: only this process
 	Node    string
+
+	Subjects wire.Subjects // of the log; one of several partitions needs its mapping
 }
 
 // embeddedSync is how often the embedded server forces the log to the disk. A
@@ -96,6 +99,11 @@ func startServer(cfg ServerConfig, dir string, log *slog.Logger) (*server.Server
 	ns, err := server.NewServer(opts)
 	if err != nil {
 		return nil, fmt.Errorf("embedded nats-server: %w", err)
+	}
+	for _, m := range mappings(cfg.Subjects) {
+		if err := ns.GlobalAccount().AddMapping(m.from, m.to); err != nil {
+			return nil, fmt.Errorf("embedded nats-server: mapping %s to %s: %w", m.from, m.to, err)
+		}
 	}
 	ns.SetLoggerV2(natsLog{log.With("part", "nats-server")}, false, false, false)
 	ns.Start()

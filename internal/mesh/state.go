@@ -19,17 +19,13 @@ var anyAge time.Time
 // states remembers what the log says about itself, so that many who ask at once
 // cost one request.
 type states struct {
+	of    *partition
 	mu    sync.Mutex
 	state wire.LogState
 	asked time.Time // when the request that brought it was sent
 	busy  chan struct{}
 
-	replicas atomic.Int32 // of the log; 0 until known
-}
-
-// State is what the log says about itself now.
-func (m *Mesh) State(ctx context.Context) (wire.LogState, error) {
-	return m.states.get(ctx, m, time.Now())
+	copies atomic.Int32 // of the partition that answer reads; 0 until known
 }
 
 // get returns a state that was asked for after since.
@@ -54,7 +50,7 @@ func (s *states) get(ctx context.Context, m *Mesh, since time.Time) (wire.LogSta
 		s.mu.Unlock()
 
 		asked := time.Now()
-		state, err := m.readState(ctx)
+		state, err := m.readState(ctx, s.of)
 		s.mu.Lock()
 		s.busy = nil
 		if err == nil {
@@ -82,31 +78,35 @@ func (s *states) forget() {
 	s.mu.Unlock()
 }
 
-func (m *Mesh) readState(ctx context.Context) (wire.LogState, error) {
+func (m *Mesh) readState(ctx context.Context, p *partition) (wire.LogState, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	s, err := m.read.js.Stream(ctx, m.StreamName())
+	s, err := m.read.js.Stream(ctx, p.stream)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		return wire.LogState{}, fmt.Errorf("%w: the log %s does not exist; run `vibemesh provision`", wire.ErrUnavailable, m.StreamName())
+		return wire.LogState{}, noLog(p.stream)
 	}
 	if err != nil {
 		return wire.LogState{}, unavailable(err)
 	}
 	info := s.CachedInfo()
-	m.states.replicas.Store(int32(info.Config.Replicas))
+	copies := info.Config.Replicas
+	if m.cfg.ReadMirror {
+		copies++
+	}
+	p.states.copies.Store(int32(copies))
 	return stateOf(info), nil
 }
 
 // next is the sequence of the oldest message for some subjects, from a sequence
 // on; 0 when there is none. The leader of the log answers, which knows all of it.
-func (m *Mesh) next(ctx context.Context, subjects string, from uint64) (uint64, error) {
+func (m *Mesh) next(ctx context.Context, p *partition, subjects string, from uint64) (uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	body, err := json.Marshal(map[string]any{"seq": max(from, 1), "next_by_subj": subjects})
 	if err != nil {
 		return 0, err
 	}
-	msg, err := m.read.nc.RequestWithContext(ctx, "$JS.API.STREAM.MSG.GET."+m.StreamName(), body)
+	msg, err := m.read.nc.RequestWithContext(ctx, "$JS.API.STREAM.MSG.GET."+p.stream, body)
 	if err != nil {
 		return 0, unavailable(err)
 	}

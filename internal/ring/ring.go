@@ -4,7 +4,12 @@
 //
 // One goroutine appends (the tail); any number read, without a lock. A position
 // counts entries since the ring was made: position p means "has seen the first p
-// entries". Positions are this process's own; sequences are the log's.
+// entries". Positions are this process's own; sequences are the log's, which has one
+// or several partitions: a place in it is a vector of sequences. Another process's
+// ring may hold the same entries in another order, each partition's in its own.
+//
+// An entry that has expired, or whose place a newer one has taken, keeps its position
+// and is not found any more.
 //
 // The index is a table of chains. An audience hashes to a bucket, the bucket
 // holds the position of its newest entry, and each entry holds the position of
@@ -15,6 +20,8 @@ package ring
 
 import (
 	"hash/maphash"
+	"math"
+	"math/bits"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -37,11 +44,17 @@ type Key struct {
 
 // Entry is what is appended.
 type Entry struct {
-	Seq   uint64
-	Time  time.Time // zero for one that is skipped: that of the entry before it
-	Kind  uint8
-	ID    string
-	Frame []byte // copied into the ring
+	Part uint8 // the partition of the log, which Seq counts
+	Seq  uint64
+	Time time.Time // zero for one that is skipped: that of the entry before it
+	// Expires is when it is no longer to be found; zero: never.
+	Expires time.Time
+	// Collapse: an earlier entry with this key and the same audience is found no
+	// longer. Empty: none.
+	Collapse string
+	Kind     uint8
+	ID       string
+	Frame    []byte // copied into the ring
 	// Packed is the same frame compressed, or empty; copied as well.
 	Packed []byte
 }
@@ -56,17 +69,25 @@ type meta struct {
 	off   uint32 // in the segment's bytes: the id, then the frame, then it compressed
 	frame uint32 // length
 	pack  uint32 // length of the compressed frame
+	until uint32 // when it expires, Unix seconds, rounded up; 0: never
+	over  uint32 // 1: a newer entry has taken its place; written and read atomically
 	id    uint16 // length
 	kind  uint8
+	part  uint8
 }
 
-const metaSize = 48
+const metaSize = 56
+
+// found reports whether an entry is still to be found at a time.
+func (m *meta) found(now uint32) bool {
+	return (m.until == 0 || m.until > now) && atomic.LoadUint32(&m.over) == 0
+}
 
 type segment struct {
-	first   uint64 // position of metas[0]
-	baseSeq uint64 // sequence of the entry before metas[0]
-	metas   []meta // fixed length; readers look only at positions up to the head
-	bytes   []byte // fixed length
+	first uint64   // position of metas[0]
+	base  []uint64 // sequence, in each partition, of the entry before metas[0]
+	metas []meta   // fixed length; readers look only at positions up to the head
+	bytes []byte   // fixed length
 }
 
 func (s *segment) size() int { return len(s.bytes) + len(s.metas)*metaSize }
@@ -81,15 +102,19 @@ type Ring struct {
 	segs    atomic.Pointer[[]*segment] // replaced, never changed in place; never empty
 	head    atomic.Uint64              // position of the newest entry
 	buckets []atomic.Uint64            // bucket 0 is KindAll's alone
+	expire  atomic.Bool                // an entry has had a time to expire
 
 	// Owned by the appender.
-	fillMeta, fillBytes int   // used of the newest segment
-	size                int   // bytes of all segments
-	last                int64 // time of the newest entry that has one
+	fillMeta, fillBytes int               // used of the newest segment
+	seqs                []uint64          // of the newest entry of each partition
+	keyed               map[uint64]uint64 // audience and collapse key, hashed, to the position of the newest
+	size                int               // bytes of all segments
+	last                int64             // time of the newest entry that has one
 }
 
-// New makes a ring that holds about capBytes, and nothing before sequence seq.
-func New(capBytes int, seq uint64) *Ring {
+// New makes a ring that holds about capBytes, and nothing up to a sequence of each
+// partition.
+func New(capBytes int, seqs []uint64) *Ring {
 	segBytes := min(max(capBytes/32, 4<<10), 1<<20)
 	buckets := 256
 	for buckets < capBytes/1024 && buckets < 1<<18 {
@@ -98,8 +123,9 @@ func New(capBytes int, seq uint64) *Ring {
 	r := &Ring{
 		seed: maphash.MakeSeed(), capBytes: capBytes, segBytes: segBytes,
 		buckets: make([]atomic.Uint64, buckets),
+		seqs:    slices.Clone(seqs), keyed: map[uint64]uint64{},
 	}
-	seg := r.newSegment(1, seq, 0)
+	seg := r.newSegment(1, 0)
 	r.size = seg.size()
 	r.segs.Store(&[]*segment{seg})
 	return r
@@ -107,9 +133,9 @@ func New(capBytes int, seq uint64) *Ring {
 
 // newSegment leaves room for one entry of need bytes even if that is more than
 // a segment usually holds.
-func (r *Ring) newSegment(first, baseSeq uint64, need int) *segment {
+func (r *Ring) newSegment(first uint64, need int) *segment {
 	return &segment{
-		first: first, baseSeq: baseSeq,
+		first: first, base: slices.Clone(r.seqs),
 		metas: make([]meta, max(r.segBytes/256, 8)),
 		bytes: make([]byte, max(r.segBytes, need)),
 	}
@@ -146,8 +172,12 @@ func (r *Ring) Append(e Entry) {
 		r.last = e.Time.UnixNano()
 	}
 	m := meta{
-		seq: e.Seq, time: r.last, kind: e.Kind,
+		seq: e.Seq, time: r.last, kind: e.Kind, part: e.Part,
 		off: uint32(r.fillBytes), id: uint16(len(e.ID)), frame: uint32(len(e.Frame)), pack: uint32(len(e.Packed)),
+	}
+	if !e.Expires.IsZero() {
+		m.until = uint32(min(max(e.Expires.Add(time.Second-1).Unix(), 1), math.MaxUint32))
+		r.expire.Store(true)
 	}
 	var bucket *atomic.Uint64
 	if e.Kind != KindSkip {
@@ -159,6 +189,7 @@ func (r *Ring) Append(e Entry) {
 	n += copy(seg.bytes[r.fillBytes+n:], e.Frame)
 	copy(seg.bytes[r.fillBytes+n:], e.Packed)
 	seg.metas[r.fillMeta] = m
+	r.seqs[e.Part] = e.Seq
 	r.fillBytes += need
 	r.fillMeta++
 	// Bucket before head: a reader whose head covers the entry must find it.
@@ -166,6 +197,29 @@ func (r *Ring) Append(e Entry) {
 		bucket.Store(pos)
 	}
 	r.head.Store(pos)
+	if e.Collapse != "" {
+		r.replace(m.hash, e.Collapse, pos)
+	}
+}
+
+// replace hides the entry whose place the one at pos has taken.
+func (r *Ring) replace(audience uint64, key string, pos uint64) {
+	hash := maphash.String(r.seed, key) ^ bits.RotateLeft64(audience, 32)
+	before := r.keyed[hash]
+	r.keyed[hash] = pos
+	if v := r.View(); before > v.Floor() {
+		_, m := v.at(before)
+		atomic.StoreUint32(&m.over, 1)
+	}
+}
+
+// forget drops the collapse keys of entries that were evicted.
+func (r *Ring) forget(floor uint64) {
+	for key, pos := range r.keyed {
+		if pos <= floor {
+			delete(r.keyed, key)
+		}
+	}
 }
 
 // grow seals the newest segment, adds one and evicts the oldest ones.
@@ -174,15 +228,11 @@ func (r *Ring) grow(segs []*segment, need int) *segment {
 	// Copied without what was not used, so that first+len names the last entry and
 	// size is what is held. The old struct stays as it is for readers that hold it.
 	sealed := &segment{
-		first: last.first, baseSeq: last.baseSeq,
+		first: last.first, base: last.base,
 		metas: slices.Clone(last.metas[:r.fillMeta]), bytes: last.bytes,
 	}
 	r.size -= last.size() - sealed.size()
-	baseSeq := last.baseSeq
-	if r.fillMeta > 0 {
-		baseSeq = last.metas[r.fillMeta-1].seq
-	}
-	seg := r.newSegment(last.first+uint64(r.fillMeta), baseSeq, need)
+	seg := r.newSegment(last.first+uint64(r.fillMeta), need)
 	next := make([]*segment, 0, len(segs)+1)
 	next = append(append(next, segs[:len(segs)-1]...), sealed, seg)
 	if r.fillMeta == 0 { // the entry was too big for an empty segment
@@ -193,6 +243,9 @@ func (r *Ring) grow(segs []*segment, need int) *segment {
 	for r.size > r.capBytes && len(next) > 2 {
 		r.size -= next[0].size()
 		next = next[1:]
+	}
+	if floor := next[0].first - 1; len(r.keyed) > 0 && next[0] != segs[0] {
+		r.forget(floor)
 	}
 	r.fillMeta, r.fillBytes = 0, 0
 	r.segs.Store(&next)

@@ -31,7 +31,7 @@ func entry(seq uint64, user string, size int) ring.Entry {
 func TestModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		base := rapid.Uint64Range(0, 1<<40).Draw(t, "base")
-		r := ring.New(rapid.IntRange(1, 64<<10).Draw(t, "cap"), base)
+		r := ring.New(rapid.IntRange(1, 64<<10).Draw(t, "cap"), []uint64{base})
 		var log []ring.Entry
 		seq := base
 		users := []string{"", "a", "b", "c", "skip"}
@@ -42,8 +42,8 @@ func TestModel(t *testing.T) {
 			log = append(log, e)
 		}
 		v := r.View()
-		if v.Head() != uint64(len(log)) || v.HeadSeq() != seq {
-			t.Fatalf("head %d seq %d, want %d and %d", v.Head(), v.HeadSeq(), len(log), seq)
+		if v.Head() != uint64(len(log)) || v.HeadSeqs()[0] != seq {
+			t.Fatalf("head %d seq %d, want %d and %d", v.Head(), v.HeadSeqs()[0], len(log), seq)
 		}
 		floor := int(v.Floor())
 		for i := floor; i < len(log); i++ {
@@ -58,9 +58,9 @@ func TestModel(t *testing.T) {
 }
 
 func checkFind(t *rapid.T, v ring.View, log []ring.Entry, base uint64) {
-	seq := rapid.Uint64Range(base, v.HeadSeq()+2).Draw(t, "find")
-	pos, ok := v.Find(seq)
-	if want := seq >= v.FloorSeq() && seq <= v.HeadSeq(); ok != want {
+	seq := rapid.Uint64Range(base, v.HeadSeqs()[0]+2).Draw(t, "find")
+	pos, mixed, ok := v.Find([]uint64{seq})
+	if want := seq >= v.FloorSeqs()[0] && seq <= v.HeadSeqs()[0]; ok != want {
 		t.Fatalf("Find(%d) = %v, want %v", seq, ok, want)
 	}
 	if !ok {
@@ -70,8 +70,8 @@ func checkFind(t *rapid.T, v ring.View, log []ring.Entry, base uint64) {
 	for want < len(log) && log[want].Seq <= seq {
 		want++
 	}
-	if pos != uint64(want) {
-		t.Fatalf("Find(%d) = %d, want %d", seq, pos, want)
+	if pos != uint64(want) || mixed != pos {
+		t.Fatalf("Find(%d) = %d, %d, want %d", seq, pos, mixed, want)
 	}
 }
 
@@ -117,7 +117,7 @@ func checkCollect(t *rapid.T, r *ring.Ring, v ring.View, log []ring.Entry) {
 
 // TestDenseBacklog crosses from the chains to the forward scan.
 func TestDenseBacklog(t *testing.T) {
-	r := ring.New(4<<20, 0)
+	r := ring.New(4<<20, []uint64{0})
 	for i := range 5000 {
 		r.Append(entry(uint64(i+1), []string{"", "a", "b"}[i%3], 64))
 	}
@@ -133,7 +133,7 @@ func TestDenseBacklog(t *testing.T) {
 // must see every entry of its user, or be told that it fell off.
 func TestConcurrentReaders(t *testing.T) {
 	const entries = 60_000
-	r := ring.New(64<<10, 0)
+	r := ring.New(64<<10, []uint64{0})
 	var wg sync.WaitGroup
 	for _, user := range []string{"", "a", "b", "c"} {
 		kind := uint8(kindUser)
@@ -176,7 +176,7 @@ func TestConcurrentReaders(t *testing.T) {
 }
 
 func TestCapAndStats(t *testing.T) {
-	r := ring.New(1<<20, 7)
+	r := ring.New(1<<20, []uint64{7})
 	for i := range 20_000 {
 		r.Append(entry(uint64(8+i), "a", 300))
 	}
@@ -185,16 +185,16 @@ func TestCapAndStats(t *testing.T) {
 	if s.Bytes > 1<<20+1<<16 || s.Bytes < 1<<19 {
 		t.Errorf("holds %d bytes, cap %d", s.Bytes, 1<<20)
 	}
-	if s.Entries != v.Head()-v.Floor() || s.Oldest.Unix() != int64(v.SeqAt(v.Floor()+1)) {
+	if s.Entries != v.Head()-v.Floor() || s.Oldest.Unix() != int64(v.SeqsAt(nil, v.Floor()+1)[0]) {
 		t.Errorf("stats %+v", s)
 	}
-	if _, ok := v.Find(7); ok {
+	if _, _, ok := v.Find([]uint64{7}); ok {
 		t.Error("finds what it evicted")
 	}
 }
 
 func BenchmarkAppend(b *testing.B) {
-	r := ring.New(64<<20, 0)
+	r := ring.New(64<<20, []uint64{0})
 	frame := make([]byte, 300)
 	b.ReportAllocs()
 	for i := range b.N {
@@ -204,7 +204,7 @@ func BenchmarkAppend(b *testing.B) {
 
 // BenchmarkCollectOne is what a live delivery to one user asks of the index.
 func BenchmarkCollectOne(b *testing.B) {
-	r := ring.New(64<<20, 0)
+	r := ring.New(64<<20, []uint64{0})
 	frame := make([]byte, 300)
 	for i := range 150_000 {
 		r.Append(ring.Entry{Seq: uint64(i + 1), Time: time.Unix(1, 0), Kind: kindUser, ID: fmt.Sprint("user-", i), Frame: frame})

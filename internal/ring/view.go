@@ -13,6 +13,7 @@ type View struct {
 	ring *Ring
 	segs []*segment
 	head uint64
+	now  uint32 // Unix seconds; 0: nothing expires
 }
 
 // View takes hold of the ring as it is now.
@@ -23,7 +24,11 @@ func (r *Ring) View() View {
 		head := r.head.Load()
 		segs := *r.segs.Load()
 		if segs[0].first <= head+1 {
-			return View{ring: r, segs: segs, head: head}
+			v := View{ring: r, segs: segs, head: head}
+			if r.expire.Load() {
+				v.now = uint32(time.Now().Unix())
+			}
+			return v
 		}
 	}
 }
@@ -35,25 +40,45 @@ func (v *View) Head() uint64 { return v.head }
 // no longer in the ring.
 func (v *View) Floor() uint64 { return v.segs[0].first - 1 }
 
-// FloorSeq is the sequence at the floor: the ring holds all of the log after it.
-func (v *View) FloorSeq() uint64 { return v.segs[0].baseSeq }
+// FloorSeqs is the place at the floor: the ring holds all of the log after it. It is
+// the ring's own.
+func (v *View) FloorSeqs() []uint64 { return v.segs[0].base }
 
-// HeadSeq is the sequence at the head.
-func (v *View) HeadSeq() uint64 { return v.SeqAt(v.head) }
+// HeadSeqs is the place at the head.
+func (v *View) HeadSeqs() []uint64 { return v.SeqsAt(nil, v.head) }
 
-// SeqAt is the sequence of the log at a position from Floor to Head.
-func (v *View) SeqAt(pos uint64) uint64 {
+// SeqsAt appends to dst the place in the log at a position from Floor to Head.
+func (v *View) SeqsAt(dst []uint64, pos uint64) []uint64 {
 	if pos == v.Floor() {
-		return v.FloorSeq()
+		return append(dst, v.FloorSeqs()...)
 	}
-	_, m := v.at(pos)
-	return m.seq
+	seg, m := v.at(pos)
+	if len(seg.base) == 1 {
+		return append(dst, m.seq)
+	}
+	start := len(dst)
+	dst = append(dst, seg.base...)
+	seqs, missing := dst[start:], len(seg.base)
+	// The newest entry of a partition is the one that counts; the base is below all.
+	for i := pos - seg.first; missing > 0; i-- {
+		if m := &seg.metas[i]; m.seq > seqs[m.part] {
+			if seqs[m.part] == seg.base[m.part] {
+				missing--
+			}
+			seqs[m.part] = m.seq
+		}
+		if i == 0 {
+			break
+		}
+	}
+	return dst
 }
 
 // Item is one entry as a reader sees it. ID, Frame and Packed are the ring's own
 // bytes.
 type Item struct {
 	Pos    uint64
+	Part   uint8
 	Seq    uint64
 	Hash   uint64
 	Nanos  int64 // when it was stored, since 1970
@@ -68,7 +93,7 @@ func (v *View) At(pos uint64) Item {
 	seg, m := v.at(pos)
 	id, frame := m.off, m.off+uint32(m.id)
 	return Item{
-		Pos: pos, Seq: m.seq, Hash: m.hash, Nanos: m.time, Kind: m.kind,
+		Pos: pos, Part: m.part, Seq: m.seq, Hash: m.hash, Nanos: m.time, Kind: m.kind,
 		ID: seg.bytes[id:frame], Frame: seg.bytes[frame:][:m.frame], Packed: seg.bytes[frame+m.frame:][:m.pack],
 	}
 }
@@ -83,20 +108,48 @@ func (v *View) at(pos uint64) (*segment, *meta) {
 	return seg, &seg.metas[pos-seg.first]
 }
 
-// Find is the position at which exactly the entries up to sequence seq have been
-// seen. It reports false when the ring does not reach back to seq, or not yet
-// forward to it.
-func (v *View) Find(seq uint64) (uint64, bool) {
-	if seq < v.FloorSeq() || seq > v.HeadSeq() {
-		return 0, false
+// Find is the position up to which no entry comes after a place in the log. Another
+// process may have given the place: then later entries, up to the position mixed at
+// most, can be before it, too. It reports false when the ring does not reach back to
+// the place, or not yet forward to it.
+func (v *View) Find(seqs []uint64) (pos, mixed uint64, ok bool) {
+	pos = v.head
+	head := v.HeadSeqs()
+	for part, floor := range v.FloorSeqs() {
+		if seqs[part] < floor || seqs[part] > head[part] {
+			return 0, 0, false
+		}
+		seen, next := v.split(part, seqs[part])
+		pos, mixed = min(pos, next-1), max(mixed, seen)
 	}
-	i := sort.Search(len(v.segs), func(i int) bool { return v.segs[i].baseSeq > seq })
-	seg := v.segs[i-1]
+	return pos, max(pos, mixed), true
+}
+
+// split finds, of the entries of one partition, a position at or after that of the last
+// up to a sequence, and that of the first after it; one after the head if there is none.
+func (v *View) split(part int, seq uint64) (seen, next uint64) {
+	i := sort.Search(len(v.segs), func(i int) bool { return v.segs[i].base[part] > seq }) - 1
+	seg := v.segs[i]
 	n := len(seg.metas)
 	if seg.first+uint64(n) > v.head+1 {
 		n = int(v.head + 1 - seg.first)
 	}
-	return seg.first - 1 + uint64(sort.Search(n, func(i int) bool { return seg.metas[i].seq > seq })), true
+	seen, next = seg.first-1, v.head+1
+	if len(seg.base) == 1 {
+		at := uint64(sort.Search(n, func(i int) bool { return seg.metas[i].seq > seq }))
+		return seg.first - 1 + at, seg.first + at
+	}
+	for i := range n {
+		m := &seg.metas[i]
+		if int(m.part) != part {
+			continue
+		}
+		if m.seq > seq {
+			return seen, seg.first + uint64(i)
+		}
+		seen = seg.first + uint64(i)
+	}
+	return seen, next
 }
 
 // latest starts a chain: the newest entry of k's bucket within the view. It
@@ -115,12 +168,17 @@ func (v *View) latest(k Key) (uint64, bool) {
 	return pos, true
 }
 
+// matches reports whether an entry is for an audience.
+func (s *segment) matches(m *meta, k *Key) bool {
+	return m.hash == k.Hash && m.kind == k.Kind && string(s.bytes[m.off:][:m.id]) == k.ID
+}
+
 // back steps from pos, which may be any entry of k's bucket, to the newest entry
 // of k at or before it that is later than after; 0 when there is none.
 func (v *View) back(pos, after uint64, k *Key) uint64 {
 	for pos > after && pos > v.Floor() {
 		seg, m := v.at(pos)
-		if m.hash == k.Hash && m.kind == k.Kind && string(seg.bytes[m.off:][:m.id]) == k.ID {
+		if seg.matches(m, k) && m.found(v.now) {
 			return pos
 		}
 		pos = m.prev
@@ -175,7 +233,7 @@ func (v *View) scan(dst []uint64, keys []Key, after, upTo uint64, limit int) []u
 		seg, m := v.at(pos)
 		for i := range keys {
 			k := &keys[i]
-			if m.hash == k.Hash && m.kind == k.Kind && string(seg.bytes[m.off:][:m.id]) == k.ID {
+			if seg.matches(m, k) && m.found(v.now) {
 				dst = append(dst, pos)
 				limit--
 				break

@@ -1,6 +1,10 @@
 package session
 
-import "github.com/socialvibes/vibemesh/internal/wire"
+import (
+	"slices"
+
+	"github.com/socialvibes/vibemesh/internal/wire"
+)
 
 // Ask is how a client wants to be continued.
 type Ask struct {
@@ -10,9 +14,9 @@ type Ask struct {
 
 // Window is what an edge knows of the log at one moment.
 type Window struct {
-	Life  uint64 // of the stream; see wire.Position
-	Floor uint64 // the ring holds all of the log after this sequence
-	Head  uint64 // up to this one
+	Lives []uint64    // of the partitions; see wire.Position
+	Floor wire.Vector // the ring holds all of the log after this place
+	Head  wire.Vector // up to this one
 }
 
 // Source says where a session is continued from.
@@ -30,10 +34,10 @@ const (
 // Start is where a session is continued.
 type Start struct {
 	Source  Source
-	After   uint64 // it has seen the log up to this sequence
-	Newest  int    // > 0: of what follows, only the newest so many count
-	Resumed bool   // the client's cursor was accepted
-	Gap     string // a wire.Gap reason to be said first, or empty
+	After   wire.Vector // it has seen the log up to this place
+	Newest  int         // > 0: of what follows, only the newest so many count
+	Resumed bool        // the client's cursor was accepted
+	Gap     string      // a wire.Gap reason to be said first, or empty
 }
 
 // Plan decides where a session is continued. limit is the most events that one
@@ -46,17 +50,17 @@ func Plan(ask Ask, w Window, limit int) Start {
 		return Start{Source: FromRing, After: w.Floor, Newest: min(ask.Replay, limit)}
 	}
 	c, err := wire.ParseCursor(ask.Cursor)
-	if err != nil || len(c) != 1 || c[0].Life != w.Life {
+	if err != nil || !slices.EqualFunc(c, w.Lives, func(p wire.Position, life uint64) bool { return p.Life == life }) {
 		// Not of this log, or of another life of it: nothing to compare with.
 		return Start{Source: FromHead, After: w.Head, Gap: wire.GapUnknown}
 	}
-	s := Start{After: c[0].Seq, Newest: limit, Resumed: true}
+	s := Start{After: c.Seqs(), Newest: limit, Resumed: true}
 	switch {
-	case s.After > w.Head:
+	case !w.Head.Covers(s.After):
 		s.Source = FromAhead
-	case s.After == w.Head:
+	case s.After.Covers(w.Head):
 		s.Source = FromHead
-	case s.After >= w.Floor:
+	case s.After.Covers(w.Floor):
 		s.Source = FromRing
 	default:
 		s.Source = FromStream

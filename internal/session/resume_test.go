@@ -2,6 +2,7 @@ package session_test
 
 import (
 	"math"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -16,14 +17,14 @@ func cursor(life, seq uint64) string { return wire.Cursor{{Life: life, Seq: seq}
 
 func TestPlan(t *testing.T) {
 	// The ring holds 101 to 200 of a log that reaches 200.
-	window := session.Window{Life: life, Floor: 100, Head: 200}
-	atHead := session.Start{Source: session.FromHead, After: 200}
-	unknown := session.Start{Source: session.FromHead, After: 200, Gap: wire.GapUnknown}
+	window := session.Window{Lives: []uint64{life}, Floor: wire.Vector{100}, Head: wire.Vector{200}}
+	atHead := session.Start{Source: session.FromHead, After: wire.Vector{200}}
+	unknown := session.Start{Source: session.FromHead, After: wire.Vector{200}, Gap: wire.GapUnknown}
 	resumed := func(source session.Source, after uint64) session.Start {
-		return session.Start{Source: source, After: after, Newest: 50, Resumed: true}
+		return session.Start{Source: source, After: wire.Vector{after}, Newest: 50, Resumed: true}
 	}
 	newest := func(n int) session.Start {
-		return session.Start{Source: session.FromRing, After: 100, Newest: n}
+		return session.Start{Source: session.FromRing, After: wire.Vector{100}, Newest: n}
 	}
 	for _, c := range []struct {
 		name string
@@ -62,15 +63,15 @@ func TestPlan(t *testing.T) {
 
 // Before the log has its first entry, everybody is at its head.
 func TestPlanOnAnEmptyLog(t *testing.T) {
-	window := session.Window{Life: life}
+	window := session.Window{Lives: []uint64{life}, Floor: wire.Vector{0}, Head: wire.Vector{0}}
 	for _, c := range []struct {
 		ask  session.Ask
 		want session.Start
 	}{
-		{session.Ask{}, session.Start{Source: session.FromHead}},
-		{session.Ask{Cursor: cursor(life, 0)}, session.Start{Source: session.FromHead, Newest: 50, Resumed: true}},
-		{session.Ask{Cursor: cursor(life, 1)}, session.Start{Source: session.FromAhead, After: 1, Newest: 50, Resumed: true}},
-		{session.Ask{Cursor: cursor(life-1, 1)}, session.Start{Source: session.FromHead, Gap: wire.GapUnknown}},
+		{session.Ask{}, session.Start{Source: session.FromHead, After: wire.Vector{0}}},
+		{session.Ask{Cursor: cursor(life, 0)}, session.Start{Source: session.FromHead, After: wire.Vector{0}, Newest: 50, Resumed: true}},
+		{session.Ask{Cursor: cursor(life, 1)}, session.Start{Source: session.FromAhead, After: wire.Vector{1}, Newest: 50, Resumed: true}},
+		{session.Ask{Cursor: cursor(life-1, 1)}, session.Start{Source: session.FromHead, After: wire.Vector{0}, Gap: wire.GapUnknown}},
 	} {
 		if diff := cmp.Diff(c.want, session.Plan(c.ask, window, 50)); diff != "" {
 			t.Errorf("%+v (-want +got):\n%s", c.ask, diff)
@@ -82,19 +83,33 @@ func TestPlanOnAnEmptyLog(t *testing.T) {
 // gap, from a source that holds what follows, within the limit.
 func TestPlanNeverSkipsSilently(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		head := rapid.Uint64Range(0, 60).Draw(t, "head")
-		w := session.Window{Life: life, Floor: rapid.Uint64Range(0, head).Draw(t, "floor"), Head: head}
+		parts := rapid.IntRange(1, 4).Draw(t, "partitions")
+		w := session.Window{Lives: make([]uint64, parts), Floor: make(wire.Vector, parts), Head: make(wire.Vector, parts)}
+		for i := range parts {
+			w.Lives[i] = life + uint64(i)
+			w.Head[i] = rapid.Uint64Range(0, 60).Draw(t, "head")
+			w.Floor[i] = rapid.Uint64Range(0, w.Head[i]).Draw(t, "floor")
+		}
 		limit := rapid.IntRange(1, 40).Draw(t, "limit")
 		ask := session.Ask{Replay: rapid.IntRange(-2, 60).Draw(t, "replay")}
-		var seen wire.Position
+		var seen wire.Cursor
 		valid := false
 		switch rapid.SampledFrom([]string{"none", "cursor", "text"}).Draw(t, "asks with") {
 		case "cursor":
-			seen = wire.Position{
-				Life: rapid.SampledFrom([]uint64{life, life, life, life - 1, 0}).Draw(t, "life"),
-				Seq:  rapid.OneOf(rapid.Uint64Range(0, 70), rapid.Uint64()).Draw(t, "seq"),
+			seen = wire.At(w.Lives, make(wire.Vector, parts))
+			for i := range seen {
+				seen[i].Seq = rapid.OneOf(rapid.Uint64Range(0, 70), rapid.Uint64()).Draw(t, "seq")
 			}
-			ask.Cursor, valid = wire.Cursor{seen}.String(), seen.Life == life
+			valid = true
+			switch rapid.IntRange(0, 9).Draw(t, "of another log") {
+			case 0:
+				seen[rapid.IntRange(0, parts-1).Draw(t, "partition")].Life--
+				valid = false
+			case 1:
+				seen = append(seen, wire.Position{Life: life})
+				valid = false
+			}
+			ask.Cursor = seen.String()
 		case "text":
 			ask.Cursor = rapid.StringN(1, -1, -1).Draw(t, "cursor")
 		}
@@ -103,8 +118,8 @@ func TestPlanNeverSkipsSilently(t *testing.T) {
 		if s.Resumed != valid || (s.Gap != "") != (ask.Cursor != "" && !valid) {
 			t.Fatalf("resumed %t, gap %q", s.Resumed, s.Gap)
 		}
-		if ask.Cursor != "" && s.Gap == "" && s.After != seen.Seq {
-			t.Fatalf("has seen %d, is continued after %d, and no gap is said", seen.Seq, s.After)
+		if ask.Cursor != "" && s.Gap == "" && !slices.Equal(s.After, seen.Seqs()) {
+			t.Fatalf("has seen %v, is continued after %d, and no gap is said", seen, s.After)
 		}
 		if s.Newest < 0 || s.Newest > limit || !s.Resumed && s.Newest > max(ask.Replay, 0) {
 			t.Fatalf("the newest %d of a limit of %d", s.Newest, limit)
@@ -112,17 +127,18 @@ func TestPlanNeverSkipsSilently(t *testing.T) {
 		if s.Resumed && s.Newest != limit {
 			t.Fatalf("a resume is limited to %d, not to %d", s.Newest, limit)
 		}
+		within := w.Head.Covers(s.After)
 		holds := map[session.Source]bool{
-			session.FromHead: s.After == w.Head, session.FromRing: s.After >= w.Floor && s.After <= w.Head,
-			session.FromStream: s.After < w.Floor, session.FromAhead: s.After > w.Head,
+			session.FromHead: slices.Equal(s.After, w.Head), session.FromRing: s.After.Covers(w.Floor) && within,
+			session.FromStream: !s.After.Covers(w.Floor) && within, session.FromAhead: !within,
 		}
 		if !holds[s.Source] {
-			t.Fatalf("source %d does not hold what follows %d: the ring has %d to %d", s.Source, s.After, w.Floor+1, w.Head)
+			t.Fatalf("source %d does not hold what follows %d: the ring holds what comes after %d, up to %d", s.Source, s.After, w.Floor, w.Head)
 		}
 		if s.Source == session.FromHead && s.Newest > 0 && !s.Resumed {
 			t.Fatalf("asked for the newest %d and is put at the head", s.Newest)
 		}
-		if again := session.Plan(ask, w, limit); again != s {
+		if again := session.Plan(ask, w, limit); !cmp.Equal(again, s) {
 			t.Fatalf("%+v, then %+v", s, again)
 		}
 	})

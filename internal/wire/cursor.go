@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -28,6 +29,28 @@ type Position struct {
 	Life uint64
 	// Seq is the stream sequence of the last entry seen, 0 before the first.
 	Seq uint64
+}
+
+// Vector is a sequence of each partition of the log: a place in all of it.
+type Vector []uint64
+
+// Covers reports whether v is at or beyond o in every partition.
+func (v Vector) Covers(o Vector) bool {
+	for i := range v {
+		if v[i] < o[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// Raised is v, where o is further that.
+func (v Vector) Raised(o Vector) Vector {
+	out := slices.Clone(v)
+	for i := range out {
+		out[i] = max(out[i], o[i])
+	}
+	return out
 }
 
 // Cursor is the last position a client has seen, one a partition. It is opaque

@@ -11,6 +11,7 @@ type Entry struct {
 	Collapse string    // see Event.Collapse; empty: none
 	Expires  time.Time // zero: with the log's retention
 	Envelope
+	Read *ReadState // of an audience of KindRead, instead of an Envelope
 }
 
 // Expired reports whether an entry is no longer to be shown.
@@ -35,24 +36,51 @@ func (e *Entry) Event(cursor Cursor) Event {
 // PageRequest asks for entries of some audiences, oldest first.
 type PageRequest struct {
 	Audiences []Audience
-	After     uint64 // entries with a larger sequence only
-	UpTo      uint64 // entries up to this sequence only; the log is known to reach it
+	After     Vector // entries with a larger sequence in their partition only
+	UpTo      Vector // entries up to this sequence only; the log is known to reach it
 	Limit     int    // entries at most
 	MaxBytes  int    // payload bytes, about, at most
 }
 
 // Page is a run of the log as some audiences see it.
 type Page struct {
-	Entries []Entry
+	Entries []Entry // in the order of their partition, and otherwise of their time
 	// Through says how far the page is complete: it holds every entry of the
-	// audiences after PageRequest.After up to and including this sequence.
-	Through uint64
-	State   LogState // read after the entries, so that retention cannot hide a loss
+	// audiences after PageRequest.After up to and including these sequences.
+	Through Vector
+	State   []LogState // read after the entries, so that retention cannot hide a loss
 }
 
-// LogState is what a stream says about itself.
+// LogState is what a partition says about itself.
 type LogState struct {
 	Life  uint64 // see Position.Life
 	First uint64 // sequence of the oldest entry still held; Last+1 when it holds none
 	Last  uint64 // sequence of the newest entry
+}
+
+// Lives is the life of each partition.
+func Lives(log []LogState) []uint64 {
+	lives := make([]uint64, len(log))
+	for i := range log {
+		lives[i] = log[i].Life
+	}
+	return lives
+}
+
+// At is the cursor that names a place of a log.
+func At(lives []uint64, v Vector) Cursor {
+	c := make(Cursor, len(v))
+	for i := range c {
+		c[i] = Position{Life: lives[i], Seq: v[i]}
+	}
+	return c
+}
+
+// Seqs is the place that a cursor names, without the lives.
+func (c Cursor) Seqs() Vector {
+	v := make(Vector, len(c))
+	for i := range c {
+		v[i] = c[i].Seq
+	}
+	return v
 }

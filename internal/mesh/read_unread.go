@@ -1,0 +1,158 @@
+package mesh
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/socialvibes/vibemesh/internal/wire"
+	"golang.org/x/sync/errgroup"
+)
+
+// Bounds of what counting what is unread reads.
+const (
+	MaxUnread     = 1000 // it counts no further
+	unreadEntries = 5000 // entries after the marks, read ones and replaced ones among them
+	unreadPage    = 500
+	unreadBytes   = 1 << 20 // of one page, about
+	unreadNearby  = 256     // events so near to each other in the log are read in one page
+	unreadAtOnce  = 4       // such pages
+)
+
+// Unread counts the events that were sent to a person, or to everybody, which the log
+// still holds and which the person has not read, as state says: MaxUnread at most. Of
+// events with the same collapse key the newest counts.
+func (m *Mesh) Unread(ctx context.Context, uid string, state wire.ReadState) (int, error) {
+	c := unreadCount{
+		state: state, now: time.Now(), audiences: []wire.Audience{wire.User(uid), wire.Broadcast()},
+		keys: make(map[collapsed]bool),
+	}
+	log, err := m.unreadSpan(ctx, state)
+	if err != nil {
+		return 0, err
+	}
+	again, err := m.unreadAgain(ctx, &c, log)
+	if err != nil {
+		return 0, err
+	}
+	for _, e := range again {
+		if e.Collapse != "" { // what comes after it may have taken its place
+			log.after[e.Partition] = min(log.after[e.Partition], e.Seq-1)
+		}
+	}
+	for i := range again {
+		if e := &again[i]; e.Seq <= log.after[e.Partition] {
+			c.add(e)
+		}
+	}
+	for seen := 0; seen < unreadEntries && c.alone < MaxUnread && !log.done(); {
+		entries, through, err := m.unreadEntries(ctx, c.audiences, log.after, log.upTo, unreadPage)
+		if err != nil {
+			return 0, err
+		}
+		for i := range entries {
+			c.add(&entries[i])
+		}
+		seen += len(entries)
+		log.after = through
+	}
+	return c.total(), nil
+}
+
+// unreadAgain reads the events before a span that the person has marked as unread.
+func (m *Mesh) unreadAgain(ctx context.Context, c *unreadCount, log span) ([]wire.Entry, error) {
+	var mu sync.Mutex
+	var found []wire.Entry
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(unreadAtOnce)
+	ids := log.before(c.state.Unread())
+	for len(ids) > 0 {
+		n := 1
+		for n < len(ids) && ids[n].Partition == ids[0].Partition && ids[n].Seq-ids[0].Seq < unreadNearby {
+			n++
+		}
+		first, last := ids[0], ids[n-1]
+		ids = ids[n:]
+		group.Go(func() error {
+			after, upTo := log.only(first.Partition, first.Seq-1, last.Seq)
+			entries, _, err := m.unreadEntries(ctx, c.audiences, after, upTo, unreadNearby)
+			mu.Lock()
+			defer mu.Unlock()
+			for _, e := range entries {
+				if !c.state.IsRead(e.ID()) {
+					found = append(found, e)
+				}
+			}
+			return err
+		})
+	}
+	return found, group.Wait()
+}
+
+// span is a stretch of the log, as sequences of each partition.
+type span struct {
+	lives, first []uint64
+	after, upTo  []uint64
+}
+
+func (s *span) done() bool {
+	for p := range s.upTo {
+		if s.after[p] < s.upTo[p] {
+			return false
+		}
+	}
+	return true
+}
+
+// before keeps the events that the log holds before the span.
+func (s *span) before(ids []wire.EventID) (kept []wire.EventID) {
+	for _, id := range ids {
+		p := id.Partition
+		if p < len(s.lives) && id.Life == s.lives[p] && id.Seq >= s.first[p] && id.Seq <= s.after[p] {
+			kept = append(kept, id)
+		}
+	}
+	return kept
+}
+
+// only is a stretch of one partition.
+func (s *span) only(partition int, from, to uint64) (after, upTo []uint64) {
+	after, upTo = make([]uint64, len(s.lives)), make([]uint64, len(s.lives))
+	after[partition], upTo[partition] = from, to
+	return after, upTo
+}
+
+// unreadCount counts entries, which come in the order of their partition.
+type unreadCount struct {
+	state     wire.ReadState
+	now       time.Time
+	audiences []wire.Audience
+	alone     int                // without a collapse key
+	keys      map[collapsed]bool // whether the newest with the key is unread
+}
+
+// collapsed is what the entries have in common of which the newest counts.
+type collapsed struct {
+	audience wire.Audience
+	key      string
+}
+
+func (c *unreadCount) add(e *wire.Entry) {
+	unread := !e.Expired(c.now) && !c.state.IsRead(e.ID())
+	switch {
+	case e.Collapse != "":
+		c.keys[collapsed{e.Audience, e.Collapse}] = unread
+	case unread:
+		c.alone++
+	}
+}
+
+func (c *unreadCount) total() int {
+	n := c.alone
+	for _, unread := range c.keys {
+		if unread {
+			n++
+		}
+	}
+	return min(n, MaxUnread)
+}

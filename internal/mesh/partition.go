@@ -66,7 +66,8 @@ func (m *Mesh) statesSince(ctx context.Context, since time.Time, some func(p int
 			return err
 		})
 	}
-	return log, group.Wait()
+	err := group.Wait()
+	return log, err
 }
 
 // locate is the place that an event has in all of the log: in its own partition its
@@ -109,7 +110,10 @@ func (m *Mesh) locate(ctx context.Context, id wire.EventID) (wire.Cursor, error)
 			return err
 		})
 	}
-	return wire.At(wire.Lives(log), place), group.Wait()
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	return wire.At(wire.Lives(log), place), nil
 }
 
 // merge puts lists, each in order, into one that is in order.

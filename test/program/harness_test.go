@@ -198,11 +198,15 @@ func eventually(t *testing.T, what string, ok func() bool) {
 type natsServer struct {
 	*mesh.Server
 	dir, listen string
+	subjects    wire.Subjects
 }
 
-func startNATS(t *testing.T) *natsServer {
+func startNATS(t *testing.T) *natsServer { return startPartitioned(t, 1) }
+
+// startPartitioned has the subject mapping of a log of several partitions.
+func startPartitioned(t *testing.T, partitions int) *natsServer {
 	t.Helper()
-	n := &natsServer{dir: t.TempDir(), listen: "127.0.0.1:0"}
+	n := &natsServer{dir: t.TempDir(), listen: "127.0.0.1:0", subjects: wire.Subjects{}.Partitioned(partitions)}
 	n.start(t)
 	n.listen = strings.TrimPrefix(n.URL(), "nats://")
 	t.Cleanup(func() { n.Stop() })
@@ -211,7 +215,7 @@ func startNATS(t *testing.T) *natsServer {
 
 func (n *natsServer) start(t *testing.T) {
 	t.Helper()
-	s, err := mesh.StartServer(mesh.ServerConfig{DataDir: n.dir, Listen: n.listen, Node: "test"}, quietLog())
+	s, err := mesh.StartServer(mesh.ServerConfig{DataDir: n.dir, Listen: n.listen, Node: "test", Subjects: n.subjects}, quietLog())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -220,9 +224,9 @@ func (n *natsServer) start(t *testing.T) {
 
 func quietLog() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
-func provision(t *testing.T, url string) {
+func provision(t *testing.T, url string, args ...string) {
 	t.Helper()
-	cmd := exec.Command(filepath.Join(bin, "vibemesh"), "provision", "--ws-nats-url", url)
+	cmd := exec.Command(filepath.Join(bin, "vibemesh"), append([]string{"provision", "--ws-nats-url", url}, args...)...)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("provision: %v\n%s", err, out)
 	}

@@ -18,13 +18,19 @@ import (
 // TestMeshInOneProcess has three edges, an API and clients in this process, so
 // that the race detector sees all of them: clients are cut off and come back to
 // any edge, one edge is stopped and replaced, and each client sees each of its
-// messages exactly once, in order.
+// messages exactly once, in the order of its subject.
 func TestMeshInOneProcess(t *testing.T) {
-	n := startNATS(t)
-	provision(t, n.URL())
+	for _, partitions := range []int{1, 4} {
+		t.Run(fmt.Sprint(partitions, " partitions"), func(t *testing.T) { meshInOneProcess(t, partitions) })
+	}
+}
+
+func meshInOneProcess(t *testing.T, partitions int) {
+	n := startPartitioned(t, partitions)
+	provision(t, n.URL(), "--ws-partitions", fmt.Sprint(partitions))
 	run := func(role config.Role) *app.App {
 		cfg := config.Config{
-			Addr: "127.0.0.1:0", NATSURL: []string{n.URL()}, Prefix: "sv", Auth: "dev", Replicas: 1,
+			Addr: "127.0.0.1:0", NATSURL: []string{n.URL()}, Prefix: "sv", Auth: "dev", Replicas: 1, Partitions: partitions,
 			PublishHeader: "X-SV-KEY", PublishSecret: []string{secret}, PublishClaim: "publisher",
 			HistorySize: 50, Slice: 256, Deflate: true, HistoryAge: time.Hour, ReplayLimit: 10_000, RingBytes: 256 << 10,
 			PingInterval: time.Minute, DrainTimeout: 10 * time.Second, Loops: 2, LogLevel: "error", LogFormat: "text",
@@ -62,7 +68,10 @@ func TestMeshInOneProcess(t *testing.T) {
 	const users, messages = 10, 1000
 	var wg sync.WaitGroup
 	var mu sync.Mutex
-	want := map[string][]string{} // by user, in order
+	want := map[string]map[string][]string{} // by user and what it is addressed to, in order
+	for i := range users {
+		want[fmt.Sprint("u", i)] = map[string][]string{}
+	}
 	started := make(chan struct{}, 2*users)
 	for i := range 2 * users {
 		user := fmt.Sprint("u", i%users)
@@ -71,7 +80,7 @@ func TestMeshInOneProcess(t *testing.T) {
 			mu.Lock()
 			defer mu.Unlock()
 			if fmt.Sprint(got) != fmt.Sprint(want[user]) {
-				t.Errorf("%s: got %d messages, want %d, in order, once each", user, len(got), len(want[user]))
+				t.Errorf("%s: got %v, want %v, in order, once each", user, got, want[user])
 			}
 		})
 	}
@@ -79,20 +88,19 @@ func TestMeshInOneProcess(t *testing.T) {
 		<-started
 	}
 	rnd := rand.New(rand.NewPCG(3, 4))
-	for i := range messages {
-		title := fmt.Sprint("m", i)
-		if i == messages-1 {
-			title = "end"
-		}
-		to := rnd.IntN(users+2) - 2 // < 0: everybody
-		if title == "end" {
-			to = -1
+	for i := range messages + users + 1 {
+		title, to := fmt.Sprint("m", i), rnd.IntN(users+2)-2 // < 0: everybody
+		if i >= messages {
+			title, to = "end", i-messages-1
 		}
 		mu.Lock()
 		for u := range users {
 			if to < 0 || to == u {
-				user := fmt.Sprint("u", u)
-				want[user] = append(want[user], title)
+				mine, kind := want[fmt.Sprint("u", u)], "user"
+				if to < 0 {
+					kind = "broadcast"
+				}
+				mine[kind] = append(mine[kind], title)
 			}
 		}
 		mu.Unlock()
@@ -147,7 +155,9 @@ func (s *edgeSet) any(rnd *rand.Rand) string {
 }
 
 // wander is a client that moves from edge to edge, cut off at any moment.
-func wander(t *testing.T, edges *edgeSet, user string, rnd *rand.Rand, started chan<- struct{}) (titles []string) {
+func wander(t *testing.T, edges *edgeSet, user string, rnd *rand.Rand, started chan<- struct{}) map[string][]string {
+	got := map[string][]string{}
+	ended := func(to string) bool { return len(got[to]) > 0 && got[to][len(got[to])-1] == "end" }
 	cursor, first := "", true
 	for t.Context().Err() == nil {
 		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
@@ -156,7 +166,7 @@ func wander(t *testing.T, edges *edgeSet, user string, rnd *rand.Rand, started c
 			cancel()
 			continue
 		}
-		for n := 1 + rnd.IntN(30); n > 0; n-- {
+		for n := 1 + rnd.IntN(30); n > 0 && !(ended("user") && ended("broadcast")); n-- {
 			f, err := c.Next(ctx)
 			if err != nil {
 				break
@@ -172,17 +182,14 @@ func wander(t *testing.T, edges *edgeSet, user string, rnd *rand.Rand, started c
 			case wire.Gap:
 				t.Errorf("%s: %+v although nothing was removed", user, f)
 			case wire.Event:
-				titles = append(titles, titleOf(t, f))
-				if titles[len(titles)-1] == "end" {
-					n = 0
-				}
+				got[f.To] = append(got[f.To], titleOf(t, f))
 			}
 		}
 		c.Close(wire.CloseNormal)
 		cancel()
-		if len(titles) > 0 && titles[len(titles)-1] == "end" {
+		if ended("user") && ended("broadcast") {
 			break
 		}
 	}
-	return titles
+	return got
 }

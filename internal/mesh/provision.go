@@ -39,8 +39,12 @@ func (m *Mesh) Provision(ctx context.Context, cfg LogConfig) (wire.LogState, err
 		return wire.LogState{}, (&Plan{Refused: refused}).Err()
 	}
 	until, rounds := time.Now().Add(settleTime), 0
+	var why error // it has not succeeded so far
 	for {
 		plan, err := m.step(ctx, cfg)
+		if err != nil && ctx.Err() == nil {
+			why = err
+		}
 		switch {
 		case err == nil && plan.UpToDate():
 			m.log.Info("the log is provisioned", "stream", plan.Changes[0].Stream, "partitions", m.cfg.Subjects.Partitions(),
@@ -55,7 +59,7 @@ func (m *Mesh) Provision(ctx context.Context, cfg LogConfig) (wire.LogState, err
 		}
 		select {
 		case <-ctx.Done():
-			return wire.LogState{}, unavailable(errors.Join(ctx.Err(), err))
+			return wire.LogState{}, unavailable(errors.Join(ctx.Err(), why))
 		case <-time.After(stepPause):
 		}
 	}

@@ -75,6 +75,9 @@ func readable(name string, v json.RawMessage) string {
 	case text == "", text == "null", text == "{}":
 		return "none"
 	}
+	if name == "mirror" {
+		return mirrorText(v)
+	}
 	var plain string
 	if json.Unmarshal(v, &plain) == nil {
 		return plain
@@ -88,6 +91,19 @@ func readable(name string, v json.RawMessage) string {
 		return strings.Join(list, ", ")
 	}
 	return text
+}
+
+// mirrorText is the stream that is mirrored, and the subjects if not all are.
+func mirrorText(v json.RawMessage) string {
+	var of jetstream.StreamSource
+	if json.Unmarshal(v, &of) != nil || len(of.SubjectTransforms) == 0 {
+		return of.Name
+	}
+	var subjects []string
+	for _, s := range of.SubjectTransforms {
+		subjects = append(subjects, s.Source)
+	}
+	return fmt.Sprintf("%s (%s)", of.Name, strings.Join(subjects, ", "))
 }
 
 // pairsText leaves out what the server itself has put into metadata.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/socialvibes/vibemesh/internal/wire"
 )
 
@@ -130,7 +131,7 @@ func (m *Mesh) probe(ctx context.Context, nc *nats.Conn) (wrong string, err erro
 		msg := nats.NewMsg(subject)
 		id := rand.Text()
 		sent[id] = to
-		msg.Header.Set(headerExpectedStream, id)
+		msg.Header.Set(jetstream.ExpectedStreamHeader, id)
 		return nc.PublishMsg(msg)
 	}
 	if s.Partitions() == 1 {
@@ -157,9 +158,6 @@ func (m *Mesh) probe(ctx context.Context, nc *nats.Conn) (wrong string, err erro
 	return m.verdict(nc, sent, arrived), nil
 }
 
-// headerExpectedStream makes JetStream refuse a message that comes to another stream.
-const headerExpectedStream = "Nats-Expected-Stream"
-
 // collect is where each of our own probes has arrived.
 func collect(subs []*nats.Subscription, sent map[string]string) (arrived map[string]string, err error) {
 	arrived = map[string]string{}
@@ -172,7 +170,7 @@ func collect(subs []*nats.Subscription, sent map[string]string) (arrived map[str
 			if err != nil {
 				return nil, err
 			}
-			id := msg.Header.Get(headerExpectedStream)
+			id := msg.Header.Get(jetstream.ExpectedStreamHeader)
 			if _, ours := sent[id]; ours {
 				arrived[id] = msg.Subject
 			}

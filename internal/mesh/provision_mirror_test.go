@@ -48,27 +48,27 @@ func TestMirrorOff(t *testing.T) {
 	}
 }
 
-// TestMirrorFollowsSchedules: a message whose time has come is not kept a second time.
-func TestMirrorFollowsSchedules(t *testing.T) {
+// TestMirrorHasNoSchedules: nobody would remove them from it when their time has come,
+// or when they are cancelled.
+func TestMirrorHasNoSchedules(t *testing.T) {
 	m, js := partitioned(t, 1)
 	provision(t, m, mirrored)
-	msg := nats.NewMsg("sv.ws.schedule.a")
-	msg.Header.Set(jetstream.ScheduleHeader, "@at "+time.Now().Add(time.Second).UTC().Format(time.RFC3339Nano))
-	msg.Header.Set(jetstream.ScheduleTargetHeader, "sv.ws.user.ada")
-	msg.Header.Set("Nats-TTL", "never")
-	if _, err := js.PublishMsg(t.Context(), msg); err != nil {
-		t.Fatal(err)
-	}
-	mirrorHas(t, js, "SV_LOG_READ", 1)
-	deadline := time.After(30 * time.Second)
-	for streams(t, js)["SV_LOG_READ"].State.LastSeq < 2 {
-		select {
-		case <-deadline:
-			t.Fatal("its time does not come")
-		case <-time.After(20 * time.Millisecond):
+	for id, at := range map[string]time.Time{"a": time.Now().Add(time.Second), "b": time.Now().Add(time.Hour)} {
+		msg := nats.NewMsg("sv.ws.schedule." + id)
+		msg.Header.Set(jetstream.ScheduleHeader, "@at "+at.UTC().Format(time.RFC3339Nano))
+		msg.Header.Set(jetstream.ScheduleTargetHeader, "sv.ws.user.ada")
+		msg.Header.Set("Nats-TTL", "never")
+		if _, err := js.PublishMsg(t.Context(), msg); err != nil {
+			t.Fatal(err)
 		}
 	}
-	mirrorHas(t, js, "SV_LOG_READ", 1)
+	mirrorHas(t, js, "SV_LOG_READ", 1) // what has come of a
+	store(t, js, "sv.ws.user.bob")
+	mirrorHas(t, js, "SV_LOG_READ", 2)
+	all := streams(t, js)
+	if log, mirror := all["SV_LOG"].State, all["SV_LOG_READ"].State; log.Msgs != 3 || mirror.LastSeq != log.LastSeq {
+		t.Errorf("the log %+v, its mirror %+v: want the same numbers, and b in the log alone", log, mirror)
+	}
 }
 
 // TestMirrorOutlivesTheLog: it may hold the only copy, and answers reads with what

@@ -18,6 +18,7 @@ type target struct {
 	definition []byte   // of nats/
 	subjects   []string // empty: a mirror
 	mirrors    string   // the stream that it is a copy of
+	mirrored   []string // the subjects that it copies
 	partitions int      // of the log that it is a part of; 0: of none
 	cfg        LogConfig
 }
@@ -42,13 +43,13 @@ func (m *Mesh) targets(cfg LogConfig) []target {
 	if cfg.ReadMirror {
 		for p := range partitions {
 			all = append(all, target{
-				name: m.mirrorNameOf(p), definition: definitions.Mirror, mirrors: m.streamNameOf(p), partitions: partitions, cfg: cfg,
+				name: m.mirrorNameOf(p), definition: definitions.Mirror, mirrors: m.streamNameOf(p), mirrored: m.audiences(p), partitions: partitions, cfg: cfg,
 			})
 		}
 	}
 	return append(all, target{
 		name: "KV_" + m.RevokedBucket(), definition: definitions.Revoked, subjects: []string{"$KV." + m.RevokedBucket() + ".>"},
-		cfg: LogConfig{Replicas: cfg.Replicas},
+		cfg: LogConfig{Replicas: cfg.Replicas, AllowLoss: cfg.AllowLoss},
 	})
 }
 
@@ -75,17 +76,23 @@ func (m *Mesh) RevokedBucket() string { return m.base() + "_REVOKED" }
 // storedSubjects are the subjects that a partition stores. Where there are several,
 // nothing but what the contract names comes to them.
 func (m *Mesh) storedSubjects(p int) []string {
-	all := m.cfg.Subjects.Log(p)
 	if m.cfg.Subjects.Partitions() == 1 {
-		return []string{all}
+		return []string{m.cfg.Subjects.Log(p)}
 	}
-	stem := strings.TrimSuffix(all, ">")
+	return append(m.audiences(p), m.stem(p)+"schedule.*")
+}
+
+// audiences are the subjects of what is for somebody. A mirror has these alone: it does
+// not notice that the log removes a schedule, and would keep all of them.
+func (m *Mesh) audiences(p int) []string {
 	var subjects []string
-	for _, s := range []string{"broadcast", "user.*", "topic.*", "read.*", "schedule.*"} {
-		subjects = append(subjects, stem+s)
+	for _, s := range []string{"broadcast", "user.*", "topic.*", "read.*"} {
+		subjects = append(subjects, m.stem(p)+s)
 	}
 	return subjects
 }
+
+func (m *Mesh) stem(p int) string { return strings.TrimSuffix(m.cfg.Subjects.Log(p), ">") }
 
 // config is what a stream is to be like that is like from now. What neither the
 // definition nor the settings speak of stays as it is: placement, compression,
@@ -108,6 +115,9 @@ func (t *target) config(from jetstream.StreamConfig) (jetstream.StreamConfig, er
 	}
 	if t.mirrors != "" && (c.Mirror == nil || c.Mirror.Name != t.mirrors) {
 		c.Mirror = &jetstream.StreamSource{Name: t.mirrors}
+		for _, s := range t.mirrored {
+			c.Mirror.SubjectTransforms = append(c.Mirror.SubjectTransforms, jetstream.SubjectTransformConfig{Source: s})
+		}
 	}
 	return c, nil
 }

@@ -420,7 +420,7 @@ func TestReplicas(t *testing.T) {
 	if state, err := m.State(ctx); err != nil || state[0].Last != 3 {
 		t.Errorf("%+v, %v", state, err)
 	}
-	short, stop := context.WithTimeout(t.Context(), time.Second)
+	short, stop := context.WithTimeout(t.Context(), 4*time.Second)
 	defer stop()
 	if _, err := m.Provision(short, mesh.LogConfig{Replicas: 5, MaxAge: time.Hour}); !errors.Is(err, wire.ErrUnavailable) || !strings.Contains(err.Error(), "WS_REPLICAS needs as many servers") {
 		t.Errorf("five replicas on three servers: %v", err)

@@ -73,6 +73,10 @@ generate: ## Make the generated files again
 fuzz: ## Fuzz every parser, FUZZTIME (20s) each
 	FUZZTIME=$(FUZZTIME) scripts/fuzz-all
 
+.PHONY: chaos
+chaos: ## Break a cluster of processes in every way, and check that nothing is lost; SEED=n repeats a run
+	go run ./test/chaos/cmd/chaos $(if $(SEED),--seed $(SEED)) $(CHAOS)
+
 .PHONY: bench
 bench: ## Benchmarks of the parts, and of an edge beside a bare floor
 	go test -run '^$$' -bench '$(BENCH)' -benchmem ./internal/...

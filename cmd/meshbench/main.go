@@ -123,6 +123,7 @@ type cli struct {
 	Compare      compareCmd      `cmd:"" help:"Measure an edge, the bare floor, nbio and centrifuge one after the other."`
 	CompareFloor compareFloorCmd `cmd:"" help:"Measure only the floor, in both ways of writing."`
 	Million      millionCmd      `cmd:"" help:"Hold very many sockets, in one edge or several, and see that messages reach each."`
+	Depth        depthCmd        `cmd:"" help:"Fill a log with the messages of very many users, and measure what reading their history costs."`
 	Floor        floorCmd        `cmd:"" help:"Be the bare floor, a server in its own process."`
 	Worker       workerCmd       `cmd:"" hidden:"" help:"Be one client process of a run; commands on stdin."`
 }

@@ -55,6 +55,9 @@ func (p *problemError) Error() string {
 	case http.StatusUnauthorized:
 		b.WriteString("\n  check --secret (SV_SECRET) or --token (SV_TOKEN)")
 	case http.StatusNotFound:
+		if p.Type != "" { // of a Vibemesh
+			break
+		}
 		b.WriteString("\n  is --url (SV_URL) the base URL of a Vibemesh?")
 	}
 	return b.String()

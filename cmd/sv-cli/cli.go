@@ -50,6 +50,8 @@ type cli struct {
 	globals `embed:""`
 
 	Toast      toastCmd      `cmd:"" help:"Publish a toast: to everybody, or to those that --user or --topic names."`
+	Event      eventCmd      `cmd:"" help:"Publish an event of any type."`
+	Cancel     cancelCmd     `cmd:"" help:"Cancel what was published with --at and is not delivered yet."`
 	Listen     listenCmd     `cmd:"" help:"Follow one person's session and print each event; survives disconnects."`
 	History    historyCmd    `cmd:"" help:"Print one person's history, newest first."`
 	Token      tokenCmd      `cmd:"" help:"Mint a development token, for servers with WS_AUTH=dev."`

@@ -288,7 +288,7 @@ func TestCompletion(t *testing.T) {
 	}
 	script := sv(t, nil, "completion", "bash").stdout
 	for line, want := range map[string]string{
-		"sv-cli ''":                        "toast listen history token completion --help --url --json --timeout --version",
+		"sv-cli ''":                        "toast event cancel listen history token completion --help --url --json --timeout --version",
 		"sv-cli li":                        "listen",
 		"sv-cli toast --ti":                "--title --timeout",
 		"sv-cli --json listen --cu":        "--cursor-file",

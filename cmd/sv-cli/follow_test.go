@@ -22,6 +22,7 @@ const (
 	toast1 = `{"type":"toast","id":"0-a-1","cursor":"CURSOR","ts":1764000000000,"to":"broadcast",` +
 		`"payload":{"title":"Hi <b>","teaser":"\u001b[2Jlook\nhere","action_url":"sv://x"}}`
 	chat1 = `{"type":"chat","id":"0-a-2","cursor":"CURSOR","ts":1764000001000,"to":"topic:news","payload":{"text":"yo"}}`
+	read1 = `{"type":"read","cursor":"CURSOR","up_to":["0-a-2"],"unread":["0-a-1"]}`
 	gap1  = `{"type":"gap","reason":"limit","cursor":"CURSOR"}`
 )
 
@@ -58,14 +59,14 @@ func send(t *testing.T, nc net.Conn, f ws.Frame) {
 }
 
 func TestListenPrintsLines(t *testing.T) {
-	url, requests := edge(t, 0, gap1, toast1, chat1)
+	url, requests := edge(t, 0, gap1, toast1, read1, chat1)
 	got := sv(t, map[string]string{"SV_URL": url, "SV_TOKEN": "a.b."},
 		"listen", "--count=2", "--topic=news", "--topic=b c", "--replay=3")
 	want := result{
 		0, "gap: older events are missing here (limit)\n" +
 			"2025-11-24 16:00:00  broadcast  Hi <b> – ·[2Jlook here → sv://x  0-a-1\n" +
 			"2025-11-24 16:00:01  topic:news  chat {\"text\":\"yo\"}  0-a-2\n",
-		"connected to n1\n",
+		"connected to n1\nread on one of the devices: all up to 0-a-2, but not 0-a-1\n",
 	}
 	if got != want {
 		t.Errorf("got %+v\nwant %+v", got, want)
@@ -99,9 +100,9 @@ func TestListenColours(t *testing.T) {
 }
 
 func TestListenJSON(t *testing.T) {
-	url, _ := edge(t, 0, toast1, gap1, chat1)
+	url, _ := edge(t, 0, toast1, gap1, read1, chat1)
 	got := sv(t, nil, "listen", "--user=alice", "--count=2", "--json", "--url", url)
-	want := strings.ReplaceAll(strings.Join([]string{toast1, gap1, chat1, ""}, "\n"), "CURSOR", testCursor())
+	want := strings.ReplaceAll(strings.Join([]string{toast1, gap1, read1, chat1, ""}, "\n"), "CURSOR", testCursor())
 	if got.code != 0 || got.stdout != want {
 		t.Errorf("got  %s\nwant %s", got.stdout, want)
 	}

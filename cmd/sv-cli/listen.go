@@ -116,6 +116,12 @@ func (l *listener) handle(f wire.ServerFrame) error {
 		} else {
 			err = say(l.w, l.w.paint(yellow, "gap: older events are missing here ("+clean(f.Reason)+")"))
 		}
+	case wire.Read:
+		if l.g.JSON {
+			err = printJSON(l.w, f)
+		} else {
+			l.note("read on one of the devices: %s", readLine(f))
+		}
 	case wire.Error:
 		l.note("the server: %s: %s", clean(f.Code), clean(f.Message))
 	case wire.Reconnect:

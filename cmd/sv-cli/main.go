@@ -1,6 +1,7 @@
 // Sv-cli publishes to a Vibemesh and listens to it from a terminal.
 //
-// It is the tool of whoever writes a backend: toast publishes, listen follows
+// It is the tool of whoever writes a backend: toast and event publish, cancel
+// takes back what waits for its time, listen follows
 // one person's session with resume, history reads it, token mints a development
 // token. See sv-cli --help for the environment it reads and its exit codes.
 package main

@@ -92,3 +92,20 @@ func clip(s string, n int) string {
 	}
 	return string(r[:n-1]) + "…"
 }
+
+// readLine says what a person has read, in a few words.
+func readLine(f wire.Read) string {
+	var parts []string
+	for _, p := range []struct {
+		what string
+		ids  []string
+	}{{"all up to", f.UpTo}, {"also", f.Read}, {"but not", f.Unread}} {
+		if len(p.ids) > 0 {
+			parts = append(parts, clip(p.what+" "+clean(strings.Join(p.ids, " ")), 200))
+		}
+	}
+	if len(parts) == 0 {
+		return "nothing"
+	}
+	return strings.Join(parts, ", ")
+}

@@ -36,9 +36,10 @@ const (
 
 // Publisher stores messages. It returns one receipt a message, in their order,
 // after the log has acknowledged all of them. Its error wraps wire.ErrUnavailable
-// when the log is out of reach; some of the messages may then be stored.
+// when the log is out of reach; it is then not known whether they are stored.
 type Publisher interface {
 	Publish(ctx context.Context, msgs []wire.Message) ([]wire.Receipt, error)
+	Scheduler
 }
 
 // History reads at most limit stored entries of some audiences, newest first, older
@@ -46,6 +47,7 @@ type Publisher interface {
 // not of this log, wire.ErrUnavailable when the log is out of reach.
 type History interface {
 	Newest(ctx context.Context, audiences []wire.Audience, before *wire.EventID, limit int) ([]wire.Entry, error)
+	ReadStates
 }
 
 // Config is what an operator chooses.
@@ -55,6 +57,9 @@ type Config struct {
 	HistorySize    int      // most events of one history page; 0: the history is off
 	AllowedOrigins []string // such as "https://app.example.com", or "*"; none: same origin only
 	Version        string   // of the program, shown in the OpenAPI document
+
+	Edges    Edges         // nil: there is no presence, disconnect or revoke
+	MaxDelay time.Duration // how far ahead a message can be scheduled; 0, and at most: a year
 }
 
 // API is the handler of /api/v1 and /openapi.json.
@@ -65,6 +70,7 @@ type API struct {
 	verify  auth.Verifier
 	publish Publisher
 	history History
+	edges   Edges
 	schemas *schema.Registry
 	toast   toastFields
 	log     *slog.Logger
@@ -77,7 +83,7 @@ type API struct {
 // New builds the handler. Its error says which field of cfg to change.
 func New(cfg Config, v auth.Verifier, p Publisher, h History, schemas *schema.Registry, log *slog.Logger) (*API, error) {
 	a := &API{
-		cfg: cfg, verify: v, publish: p, history: h, schemas: schemas, log: log,
+		cfg: cfg, verify: v, publish: p, history: h, edges: cfg.Edges, schemas: schemas, log: log,
 		metrics: newMetrics(), mux: http.NewServeMux(), origins: make(map[string]bool),
 	}
 	if err := a.configure(); err != nil {
@@ -137,7 +143,11 @@ func (a *API) routes() error {
 	}
 	register(h, a.toastOperation(), a.postToast)
 	register(h, a.eventsOperation(), a.postEvents)
+	register(h, a.getScheduleOperation(doc), a.getSchedule)
+	register(h, a.deleteScheduleOperation(), a.deleteSchedule)
 	register(h, a.historyOperation(doc), a.getHistory)
+	register(h, a.readOperation(doc), a.postRead)
+	a.registerControl(h, doc)
 	// Huma registers its own error model with each operation; ours are Problems.
 	delete(doc.Components.Schemas.Map(), "ErrorModel")
 	delete(doc.Components.Schemas.Map(), "ErrorDetail")

@@ -30,6 +30,10 @@ type fakeLog struct {
 	asked   [][]wire.Audience
 	fail    error
 	panics  bool
+
+	read                 wire.ReadState // see read_test.go
+	changes              []wire.Change
+	failRead, failUnread error
 }
 
 func (l *fakeLog) Publish(ctx context.Context, msgs []wire.Message) ([]wire.Receipt, error) {

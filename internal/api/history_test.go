@@ -71,7 +71,7 @@ func TestHistory(t *testing.T) {
 		t.Error(diff)
 	}
 	w := call(t, a, "GET", "/api/v1/ws/history?limit=1&token="+token(t, "ada", false), "")
-	want := `{"events":[{"type":"toast","id":"0-midc1z40-7","ts":1764000000007,"to":"user","payload":{"title":"<7>"}}],"next":"0-midc1z40-7"}` + "\n"
+	want := `{"events":[{"type":"toast","id":"0-midc1z40-7","ts":1764000000007,"to":"user","read":false,"payload":{"title":"<7>"}}],"next":"0-midc1z40-7","unread":7}` + "\n"
 	if w.Body.String() != want {
 		t.Errorf("got  %swant %s", w.Body, want)
 	}

@@ -173,7 +173,7 @@ func (a *API) cors(next http.Handler) http.Handler {
 			return
 		}
 		if allowed {
-			h.Set("Access-Control-Allow-Methods", "GET, POST")
+			h.Set("Access-Control-Allow-Methods", "GET, POST, DELETE")
 			h.Set("Access-Control-Allow-Headers", headers)
 			h.Set("Access-Control-Max-Age", "600")
 		}

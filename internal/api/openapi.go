@@ -3,9 +3,11 @@ package api
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"reflect"
 	"strconv"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -83,9 +85,28 @@ func (a *API) toastRequest() (*huma.Schema, error) {
 	if !ok {
 		return nil, fmt.Errorf("api: the schema of %s has no properties", wire.TypeToast)
 	}
-	fields["to"] = map[string]any{"$ref": schemaRef + "To"}
+	maps.Copy(fields, a.besidePayload())
 	s["title"], s["additionalProperties"] = "ToastRequest", false
 	return literal(s), nil
+}
+
+// besidePayload is what a publish says of an event besides what it is.
+func (a *API) besidePayload() map[string]any {
+	return map[string]any{
+		"to": map[string]any{"$ref": schemaRef + "To"},
+		"ttl": map[string]any{
+			"type": "integer", "minimum": 1, "maximum": int64(maxTTL / time.Second),
+			"description": "Seconds after its delivery in which it is shown; then it is in no history and no replay. Left out: as long as the log keeps it.",
+		},
+		"collapse": map[string]any{
+			"type": "string", "pattern": "^[A-Za-z0-9_.:/-]{1,64}$",
+			"description": "Takes the place of earlier events for the same audience with the same key.", "examples": []string{"order-7"},
+		},
+		"deliver_at": map[string]any{
+			"type": "string", "format": "date-time",
+			"description": fmt.Sprintf("When to deliver it, within %d hours from now. Left out, or past: now.", int64(a.longestDelay()/time.Hour)),
+		},
+	}
 }
 
 func toSchema() *huma.Schema {
@@ -112,14 +133,13 @@ func (a *API) eventSchema() *huma.Schema {
 			"then": map[string]any{"properties": map[string]any{"payload": map[string]any{"$ref": schemaRef + payloadName(typ)}}},
 		})
 	}
+	fields := a.besidePayload()
+	fields["type"] = map[string]any{"type": "string", "pattern": "^[a-z][a-z0-9_.-]{0,63}$", "examples": []string{wire.TypeToast}}
+	fields["payload"] = map[string]any{"type": "object", "description": "Checked against the schema of its type, if that has one."}
 	return literal(map[string]any{
 		"type": "object", "required": []string{"type", "payload"}, "additionalProperties": false,
-		"properties": map[string]any{
-			"type":    map[string]any{"type": "string", "pattern": "^[a-z][a-z0-9_.-]{0,63}$", "examples": []string{wire.TypeToast}},
-			"payload": map[string]any{"type": "object", "description": "Checked against the schema of its type, if that has one."},
-			"to":      map[string]any{"$ref": schemaRef + "To"},
-		},
-		"allOf": rules,
+		"properties": fields,
+		"allOf":      rules,
 	})
 }
 
@@ -128,7 +148,7 @@ func (a *API) toastOperation() huma.Operation {
 	op := a.publishOperation("/api/v1/ws/toast", ref("ToastRequest"), &huma.Schema{OneOf: []*huma.Schema{receipt, list}})
 	op.OperationID, op.Summary = "publish-toast", "Show a toast"
 	op.Description = "To everybody, unless `to` says otherwise. The answer comes after the log has acknowledged it: " +
-		"one receipt, or with `to.users` a list of them in the order of the users."
+		"one receipt, or with `to.users` a list of them in the order of the users. Several are stored all or none, by partition of the log."
 	op.RequestBody.Content["application/json"].Examples = map[string]*huma.Example{
 		"everybody": {Value: map[string]any{"title": "Summer meetup", "teaser": "Saturday at the lake", "action_url": "sv://event/7", "action_label": "Open"}},
 		"person":    {Value: map[string]any{"title": "Ada liked your photo", "to": map[string]any{"user": "grace"}}},
@@ -143,8 +163,8 @@ func (a *API) eventsOperation() huma.Operation {
 		Properties: map[string]*huma.Schema{"events": {Type: huma.TypeArray, Items: ref("Event"), MinItems: &one, MaxItems: &n}},
 	}
 	op := a.publishOperation("/api/v1/ws/events", body, &huma.Schema{Type: huma.TypeArray, Items: ref("Receipt")})
-	op.OperationID, op.Summary = "publish-events", "Publish up to 100 events"
-	op.Description = fmt.Sprintf("Of any type. All are checked before the first is stored. They may have %d recipients in all; "+
+	op.OperationID, op.Summary = "publish-events", fmt.Sprintf("Publish up to %d events", maxEvents)
+	op.Description = fmt.Sprintf("Of any type. All are stored or none, by partition of the log. They may have %d recipients in all; "+
 		"the answer has a receipt for each, in the order of the events and, within one, of its users.", maxUsers)
 	return op
 }
@@ -190,6 +210,7 @@ var problemTexts = map[int]string{
 	400: "The body is not JSON, or did not arrive.",
 	401: "Credentials are missing or wrong.",
 	403: "The token lacks the publish claim.",
+	404: "There is nothing under this id.",
 	413: "The body, or the event made of it, is too large.",
 	422: "Fields are wrong; `errors` names every one. Nothing was done.",
 	500: "A fault of this server.",
@@ -203,8 +224,10 @@ func responses(ok int, text string, body *huma.Schema, problems ...int) map[stri
 	id := str("Names the request; the one that was sent, if it was of [A-Za-z0-9._-]{1,64}.")
 	all := map[string]*huma.Response{strconv.Itoa(ok): {
 		Description: text, Headers: map[string]*huma.Param{requestIDHeader: id},
-		Content: map[string]*huma.MediaType{"application/json": {Schema: body}},
 	}}
+	if body != nil {
+		all[strconv.Itoa(ok)].Content = map[string]*huma.MediaType{"application/json": {Schema: body}}
+	}
 	for _, status := range problems {
 		h := map[string]*huma.Param{requestIDHeader: id}
 		switch status {

@@ -11,22 +11,24 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/socialvibes/vibemesh/internal/wire"
 )
 
 const (
-	maxEvents      = 100 // of one batch
+	maxEvents      = 1000 // of one batch
 	idempotencyKey = "Idempotency-Key"
 	maxKeyLen      = 128
 )
 
 // Receipt is the answer for one recipient of a publish.
 type Receipt struct {
-	ID        string `json:"id" doc:"The event's id, which its recipients see, too." example:"0-mi8kq1z2-2s"`
-	Seq       uint64 `json:"seq" doc:"Its sequence in the log." example:"100"`
-	Subject   string `json:"subject" doc:"The NATS subject it was stored under." example:"sv.ws.user.ada"`
-	Duplicate bool   `json:"duplicate" doc:"The same Idempotency-Key stored it before; this is the receipt of then."`
+	ID        string     `json:"id" doc:"The event's id, which its recipients see, too. Of what is still to be delivered: the schedule's, to cancel it by." example:"0-mi8kq1z2-2s"`
+	Seq       uint64     `json:"seq" doc:"Its sequence in the log." example:"100"`
+	Subject   string     `json:"subject" doc:"The NATS subject of its audience." example:"sv.ws.user.ada"`
+	Duplicate bool       `json:"duplicate" doc:"The same Idempotency-Key stored it before; this is the receipt of then."`
+	DeliverAt *time.Time `json:"deliver_at,omitempty" doc:"When it was asked to be delivered, if it was."`
 }
 
 // created is an answer: a Receipt, or a list of them.
@@ -79,6 +81,7 @@ func (a *API) postToast(ctx context.Context, q *request) (*created, error) {
 	}
 	to, several := parseTo(&f, "body.to", body["to"])
 	delete(body, "to")
+	how := a.parseDelivery(&f, "body", body)
 	for _, name := range body.names() {
 		if !slices.Contains(a.toast.known, name) {
 			f.add("body."+shortName(name), "is not a known field of a toast", body[name])
@@ -92,7 +95,7 @@ func (a *API) postToast(ctx context.Context, q *request) (*created, error) {
 	if p != nil {
 		return nil, p
 	}
-	receipts, p := a.store(ctx, messages(nil, to, env, msgID{who, key, "toast", 0}), key)
+	receipts, p := a.store(ctx, messages(nil, to, env, how, msgID{who, key, "toast", 0}), key)
 	if p != nil {
 		return nil, p
 	}
@@ -120,11 +123,11 @@ func (a *API) postEvents(ctx context.Context, q *request) (*created, error) {
 	}
 	var msgs []wire.Message
 	for i, raw := range events {
-		env, to, p := a.event(&f, fmt.Sprintf("body.events[%d]", i), raw)
+		env, to, how, p := a.event(&f, fmt.Sprintf("body.events[%d]", i), raw)
 		if p != nil {
 			return nil, p
 		}
-		msgs = messages(msgs, to, env, msgID{who, key, "events", i})
+		msgs = messages(msgs, to, env, how, msgID{who, key, "events", i})
 	}
 	if len(msgs) > maxUsers {
 		f.add("body.events", fmt.Sprintf("has %d recipients in all; at most %d are allowed", len(msgs), maxUsers), nil)
@@ -140,14 +143,15 @@ func (a *API) postEvents(ctx context.Context, q *request) (*created, error) {
 }
 
 // event reads one event of a batch.
-func (a *API) event(f *faults, location string, raw json.RawMessage) (wire.Envelope, []wire.Audience, *Problem) {
+func (a *API) event(f *faults, location string, raw json.RawMessage) (env wire.Envelope, to []wire.Audience, how delivery, p *Problem) {
 	o := asObject(raw)
 	if o == nil {
 		f.add(location, `must be an object such as {"type":"toast","payload":{"title":"Hi"}}`, raw)
-		return wire.Envelope{}, nil, nil
+		return env, nil, how, nil
 	}
-	o.unknown(f, location, "type", "payload", "to")
-	to, _ := parseTo(f, location+".to", o["to"])
+	o.unknown(f, location, append([]string{"type", "payload", "to"}, deliveryFields...)...)
+	how = a.parseDelivery(f, location, o)
+	to, _ = parseTo(f, location+".to", o["to"])
 	typ, ok := asString(o["type"])
 	switch {
 	case o["type"] == nil:
@@ -163,10 +167,9 @@ func (a *API) event(f *faults, location string, raw json.RawMessage) (wire.Envel
 	case payload == nil:
 		f.add(location+".payload", "must be an object", o["payload"])
 	case ok:
-		env, p := a.envelope(f, location+".payload", typ, payload)
-		return env, to, p
+		env, p = a.envelope(f, location+".payload", typ, payload)
 	}
-	return wire.Envelope{}, to, nil
+	return env, to, how, p
 }
 
 // envelope checks a payload against the schema of its type and makes the envelope
@@ -221,9 +224,11 @@ func (m msgID) of(a wire.Audience) string {
 	return base64.RawURLEncoding.EncodeToString(h.Sum(nil))
 }
 
-func messages(msgs []wire.Message, to []wire.Audience, env wire.Envelope, id msgID) []wire.Message {
+func messages(msgs []wire.Message, to []wire.Audience, env wire.Envelope, how delivery, id msgID) []wire.Message {
 	for _, a := range to {
-		msgs = append(msgs, wire.Message{Audience: a, Envelope: env, MsgID: id.of(a)})
+		msgs = append(msgs, wire.Message{
+			Audience: a, Envelope: env, MsgID: id.of(a), TTL: how.ttl, Collapse: how.collapse, At: how.at,
+		})
 	}
 	return msgs
 }
@@ -260,6 +265,9 @@ func (a *API) store(ctx context.Context, msgs []wire.Message, key string) ([]Rec
 	receipts := make([]Receipt, len(got))
 	for i, r := range got {
 		receipts[i] = Receipt{ID: r.ID.String(), Seq: r.ID.Seq, Subject: r.Subject, Duplicate: r.Duplicate}
+		if at := msgs[i].At; !at.IsZero() {
+			receipts[i].DeliverAt = &at
+		}
 	}
 	return receipts, nil
 }

@@ -40,6 +40,7 @@ type App struct {
 	tokens  *auth.Cache
 	tls     *tlsport.Port // nil: plain
 	edge    *edge.Edge    // nil in an API process
+	revoke  revocations
 	addr    net.Addr
 	ops     net.Addr
 
@@ -63,7 +64,7 @@ func Start(ctx context.Context, cfg config.Config, role config.Role, version str
 	a.metrics = newRegistry(version)
 	steps := []func(context.Context) error{a.startServer, a.connect, a.provision}
 	if role.Edge || role.API {
-		steps = append(steps, a.startAuth)
+		steps = append(steps, a.startAuth, a.startRevoked)
 	}
 	if role.Edge || role.API {
 		steps = append(steps, a.startTLS)
@@ -233,6 +234,9 @@ func (a *App) startAuth(ctx context.Context) error {
 		a.log.Warn("WS_AUTH=dev: anybody who reaches this port can be anyone", "project", a.devProject())
 	}
 	a.tokens = auth.NewCache(v, tokenMemory)
+	if a.cfg.Topics == "claim" {
+		a.tokens.ReadTopics(a.cfg.TopicClaim)
+	}
 	a.metrics.MustRegister(a.tokens.Collectors()...)
 	return nil
 }
@@ -267,7 +271,7 @@ func (a *App) startEdge(ctx context.Context) error {
 	cfg := edge.Config{
 		Node: c.Node, Loops: c.Loops, RingBytes: int(c.RingBytes), ReplayLimit: c.ReplayLimit,
 		NoHistory: c.HistorySize == 0, Threshold: c.Threshold, AllowedOrigins: c.AllowedOrigins,
-		PingInterval: c.PingInterval, DrainTimeout: c.DrainTimeout, CaughtUp: a.mesh.CaughtUp,
+		PingInterval: c.PingInterval, DrainTimeout: c.DrainTimeout, CaughtUp: a.mesh.CaughtUp, Reads: a.mesh,
 		Slice: c.Slice, NoDeflate: !c.Deflate, ProxyProtocol: c.ProxyProtocol,
 		Limits: limit.Config{Rate: c.ConnectionRate, PerAddressRate: c.AddressRate, PerAddress: c.AddressConnections},
 	}
@@ -283,6 +287,9 @@ func (a *App) startEdge(ctx context.Context) error {
 	if procs := cfg.Loops + 1; runtime.GOMAXPROCS(0) < procs && os.Getenv("GOMAXPROCS") == "" {
 		runtime.GOMAXPROCS(procs)
 	}
+	cfg.Revoked, cfg.Topics = a.tokens.Revoked(), a.topicRule()
+	signals := a.mesh.NewSignals()
+	cfg.Signals = signals
 	e, err := edge.New(cfg, a.tokens, a.mesh, a.log)
 	if err != nil {
 		return err
@@ -296,6 +303,7 @@ func (a *App) startEdge(ctx context.Context) error {
 	a.addr = net.TCPAddrFromAddrPort(ln.Addr)
 	a.metrics.MustRegister(e.Collectors()...)
 	a.run("edge", func(ctx context.Context) error { return e.Serve(ctx, ln) })
+	a.startControl(e, signals)
 	return nil
 }
 

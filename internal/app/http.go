@@ -37,6 +37,8 @@ func (a *App) startHTTP(ctx context.Context) error {
 		h, err := api.New(api.Config{
 			Secrets: a.cfg.PublishSecret, SecretHeader: a.cfg.PublishHeader,
 			HistorySize: a.cfg.HistorySize, AllowedOrigins: a.cfg.AllowedOrigins, Version: a.version,
+			Edges:    a.startOperator(),
+			MaxDelay: a.cfg.HistoryAge, // retention removes what waits longer, too
 		}, a.tokens, a.mesh, a.mesh, a.schemas, a.log)
 		if err != nil {
 			return err

@@ -17,7 +17,8 @@
 //
 // A token is good until it ends: disabling a user or revoking refresh tokens at
 // Firebase stops the next token, not this one. (With the Auth emulator the SDK
-// does ask, at each verification.) Operators end sessions by disconnecting them.
+// does ask, at each verification.) What stops this one is [Revoked], which a Cache
+// asks for each token that it knows or verifies.
 package auth
 
 import (
@@ -33,6 +34,7 @@ type Identity struct {
 	IssuedAt   time.Time // the token's iat claim
 	Expires    time.Time // from then on the token is refused; see the package's doc
 	MayPublish bool      // the publish claim is there and true, or none is asked for
+	Topics     Topics    // what its claim says of topics; see Cache.ReadTopics
 }
 
 // Verifier checks tokens. Verify returns when ctx ends, at the latest. Its error

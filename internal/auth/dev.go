@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -18,6 +19,10 @@ const DevProject = "demo-vibemesh"
 
 // DefaultPublishClaim is the custom claim that may publish when nothing else is said.
 const DefaultPublishClaim = "publisher"
+
+// DefaultTopicClaim is the custom claim that says which topics may be joined when nothing
+// else is said.
+const DefaultTopicClaim = "topics"
 
 // devHeader is what the Firebase Auth emulator puts before every token.
 const devHeader = `{"alg":"none","typ":"JWT"}`
@@ -62,6 +67,8 @@ type DevClaims struct {
 	Publisher    bool          // put the publish claim in
 	PublishClaim string        // empty: DefaultPublishClaim
 	TTL          time.Duration // from now to its end, at least a second; 0: an hour, as Firebase has it
+	Topics       []string      // what the claim TopicClaim says; nil: there is none
+	TopicClaim   string        // empty: DefaultTopicClaim
 }
 
 // MintDev writes the token that the Firebase Auth emulator would, for [NewDev].
@@ -90,14 +97,18 @@ func MintDev(c DevClaims, now time.Time) (string, error) {
 		"firebase":  map[string]any{"identities": map[string]any{}, "sign_in_provider": "custom"},
 	}
 	if c.Publisher {
-		name := c.PublishClaim
-		if name == "" {
-			name = DefaultPublishClaim
-		}
+		name := cmp.Or(c.PublishClaim, DefaultPublishClaim)
 		if _, taken := body[name]; taken {
 			return "", fmt.Errorf("auth: %q is a claim of every token and cannot be the publish claim", name)
 		}
 		body[name] = true
+	}
+	if c.Topics != nil {
+		name := cmp.Or(c.TopicClaim, DefaultTopicClaim)
+		if _, taken := body[name]; taken {
+			return "", fmt.Errorf("auth: %q is a claim of every token already and cannot say which topics may be joined", name)
+		}
+		body[name] = c.Topics
 	}
 	text, err := json.Marshal(body)
 	if err != nil {

@@ -29,9 +29,17 @@ type set []slot
 // slot is 48 bytes. Times are seconds since 1970 and last until 2106.
 type slot struct {
 	key              key
-	uid              string
+	who              string // the user id, and what Identity.Topics is behind it
 	issued, expires  uint32 // expires 0: the slot is empty
+	uid              uint8  // length of the user id: at most wire.MaxIDLen
 	publish, touched bool
+}
+
+func (s *slot) identity() Identity {
+	return Identity{
+		UID: s.who[:s.uid], Topics: Topics(s.who[s.uid:]),
+		IssuedAt: time.Unix(int64(s.issued), 0), Expires: time.Unix(int64(s.expires), 0), MayPublish: s.publish,
+	}
 }
 
 func (t *table) init(entries int) {
@@ -66,7 +74,7 @@ func (t *table) get(k key, now int64) (Identity, bool) {
 			return Identity{}, false
 		}
 		s.touched = true
-		return Identity{s.uid, time.Unix(int64(s.issued), 0), time.Unix(int64(s.expires), 0), s.publish}, true
+		return s.identity(), true
 	}
 	return Identity{}, false
 }
@@ -84,7 +92,10 @@ func (t *table) put(k key, id Identity, now int64) {
 	if s.expires == 0 {
 		t.live.Add(1)
 	}
-	*s = slot{key: k, uid: id.UID, issued: seconds(id.IssuedAt), expires: seconds(id.Expires), publish: id.MayPublish}
+	*s = slot{
+		key: k, who: id.UID + string(id.Topics), uid: uint8(len(id.UID)),
+		issued: seconds(id.IssuedAt), expires: seconds(id.Expires), publish: id.MayPublish,
+	}
 }
 
 func seconds(t time.Time) uint32 { return uint32(min(max(t.Unix(), 0), math.MaxUint32)) }

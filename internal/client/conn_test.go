@@ -34,6 +34,7 @@ func TestConnectRequest(t *testing.T) {
 		{"below a path", "/mesh/", Options{}, "/mesh/api/v1/ws", "", ""},
 		{"the path itself", "/api/v1/ws", Options{}, "/api/v1/ws", "", ""},
 		{"cursor wins over replay", "", Options{Cursor: "c", Replay: 5}, "/api/v1/ws?cursor=c", "", ""},
+		{"unread", "", Options{Unread: true}, "/api/v1/ws?unread=1", "", ""},
 		{"replay and topics", "", Options{Replay: 5, Topics: []string{"a", "b&c"}}, "/api/v1/ws?replay=5&topics=a%2Cb%26c", "", ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

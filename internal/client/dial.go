@@ -45,6 +45,7 @@ type Options struct {
 	Cursor  string      // of the last frame handled; empty: a new client
 	Topics  []string    // joined while connecting
 	Replay  int         // the last N events for a new client; ignored with a cursor
+	Unread  bool        // hello is to say how many events are unread
 	Header  http.Header // further headers of the upgrade, such as Origin
 
 	DialTimeout time.Duration // connect and upgrade; 0: DefaultDialTimeout
@@ -122,6 +123,9 @@ func (o *Options) connectURL() (string, error) {
 		q.Set("cursor", o.Cursor)
 	} else if o.Replay > 0 {
 		q.Set("replay", strconv.Itoa(o.Replay))
+	}
+	if o.Unread {
+		q.Set("unread", "1")
 	}
 	u.RawQuery = q.Encode()
 	return u.String(), nil

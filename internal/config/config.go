@@ -43,6 +43,9 @@ type Config struct {
 	PublishHeader string   `name:"ws-publish-header" env:"WS_PUBLISH_HEADER" default:"X-SV-KEY" help:"The header that carries the shared secret."`
 	PublishClaim  string   `name:"ws-publish-claim" env:"WS_PUBLISH_CLAIM" default:"publisher" help:"The token claim that may publish; empty: any signed-in user may."`
 
+	Topics     string `name:"ws-topics" env:"WS_TOPICS" default:"open" enum:"open,claim,service" help:"Who may join which topic: open (anybody any), claim (the token says), or service (a NATS service of the backend says)."`
+	TopicClaim string `name:"ws-topic-claim" env:"WS_TOPIC_CLAIM" default:"topics" help:"The token claim that lists the topics, * at the end for all that begin so."`
+
 	HistorySize  int           `name:"ws-history-size" env:"WS_HISTORY_SIZE" default:"50" help:"Messages a page of a person's history holds; 0: no history beyond the ring."`
 	HistoryAge   time.Duration `name:"ws-history-age" env:"WS_HISTORY_AGE" default:"720h" help:"How long the log keeps a message."`
 	HistoryBytes Bytes         `name:"ws-history-bytes" env:"WS_HISTORY_BYTES" default:"0" help:"Most bytes the log keeps on disk, such as 50GiB; 0: no limit but the disk."`
@@ -211,6 +214,12 @@ func (c *Config) validateServing(wrong func(string, ...any)) {
 }
 
 func (c *Config) validateAuth(wrong func(string, ...any)) {
+	if !slices.Contains([]string{"", "open", "claim", "service"}, c.Topics) {
+		wrong("WS_TOPICS %q: use open, claim or service", c.Topics)
+	}
+	if c.Topics == "claim" && c.TopicClaim == "" {
+		wrong("WS_TOPIC_CLAIM is empty: name the token claim that lists the topics, such as topics")
+	}
 	if c.Auth == "firebase" {
 		if c.FirebaseProject == "" {
 			wrong("FIREBASE_PROJECT_ID is empty: name the Firebase project whose users may sign in; for development on this machine use WS_AUTH=dev WS_ADDR=127.0.0.1:8080 instead")

@@ -63,6 +63,8 @@ func TestDefaults(t *testing.T) {
 		Auth:          "firebase",
 		PublishHeader: "X-SV-KEY",
 		PublishClaim:  "publisher",
+		Topics:        "open",
+		TopicClaim:    "topics",
 		HistorySize:   50,
 		HistoryAge:    720 * time.Hour,
 		ReplayLimit:   1000,

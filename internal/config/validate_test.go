@@ -112,6 +112,7 @@ func TestValidateRefuses(t *testing.T) {
 		"dev on the network":         {env{"WS_ADDR": "192.168.1.7:8080"}, run, []string{"WS_AUTH=dev", "use 127.0.0.1:8080"}},
 		"dev on a named host":        {env{"WS_ADDR": "example.com:8080"}, run, []string{"WS_AUTH=dev", "use 127.0.0.1:8080"}},
 		"short secret":               {env{"WS_PUBLISH_SECRET": "hunter2"}, run, []string{"WS_PUBLISH_SECRET", "7 characters", "use 16 or more, such as from `openssl rand -hex 24`"}},
+		"topics by nobody":           {env{"WS_TOPICS": "claim", "WS_TOPIC_CLAIM": ""}, run, []string{"WS_TOPIC_CLAIM is empty", "such as topics"}},
 		"secret header of two words": {env{"WS_PUBLISH_HEADER": "X KEY"}, run, []string{"WS_PUBLISH_HEADER", "such as X-SV-KEY"}},
 		"no data folder":             {env{"WS_DATA_DIR": ""}, run, []string{"WS_DATA_DIR", "such as ./data"}},
 		"not a scheme of NATS":       {env{"WS_NATS_URL": "https://nats:4222"}, edge, []string{"WS_NATS_URL", "nats://"}},

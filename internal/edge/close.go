@@ -38,6 +38,8 @@ func (l *loop) ready(r ref, rep *reply) {
 		l.sayAndClose(r.slot(), c, rep.out)
 	case rep.gen != l.deliver.gen: // the log began another life meanwhile
 		l.sayAndClose(r.slot(), c, []byte(busyAnswer))
+	case l.edge.revoked(rep.identity):
+		l.sayAndClose(r.slot(), c, appendClose(rep.out, wire.CloseToken, revokedReason))
 	case l.edge.draining.Load(): // it would not be asked to move
 		l.sayAndClose(r.slot(), c, appendClose(rep.out, wire.CloseDrain, ""))
 	default:
@@ -56,7 +58,7 @@ func (l *loop) begin(r ref, c *conn, rep *reply) {
 	if c.deflate = rep.deflate; c.deflate {
 		l.edge.packing.Add(1)
 	}
-	c.expires = l.clockOf(rep.identity.Expires)
+	l.startLife(slot, c, rep.identity)
 	c.heard = l.clock()
 	c.state = stateReplay // where it is in the ring is found by resume
 	m := c.needMore()
@@ -65,6 +67,9 @@ func (l *loop) begin(r ref, c *conn, rep *reply) {
 	m.out, m.at = rep.out, slices.Clone(rep.after)
 	l.counters.live.Add(1)
 	l.deliver.linkUser(slot, c)
+	if rep.signals {
+		l.takeSignals(slot, c)
+	}
 	for _, t := range rep.topics {
 		l.deliver.join(slot, c, t)
 	}
@@ -166,12 +171,12 @@ func (l *loop) dueWithin(r ref, c *conn, delay time.Duration) {
 	l.setDue(r, c, delay)
 }
 
-// schedule sets the next time a session needs looking at: its ping or the end
-// of its token.
+// schedule sets the next time a session needs looking at: its ping, or what its token
+// wants.
 func (l *loop) schedule(r ref, c *conn) {
 	now := l.clock()
 	next := c.heard + uint32(l.edge.cfg.PingInterval/time.Second)
-	next = max(min(next, c.expires), now+1)
+	next = max(min(next, l.tokenDue(r.slot(), c)), now+1)
 	l.dueWithin(r, c, time.Duration(next-now)*time.Second)
 }
 
@@ -219,14 +224,17 @@ func (l *loop) sessionDue(r ref, c *conn) {
 	if c.state == stateReplay { // a page that could not be had
 		l.resume(r.slot(), c)
 	}
-	if silent >= ping && l.conns.get(r) != nil {
+	if l.session(r) != nil {
+		l.warn(r.slot(), c)
+	}
+	if silent >= ping && l.session(r) != nil {
 		c.pinged = true
 		l.send(r.slot(), c, appendHeader(nil, ws.OpPing, 0))
 	}
 	switch {
 	case l.conns.get(r) == nil || c.state == stateClosing:
 	case silent >= ping:
-		l.dueWithin(r, c, max(min(l.edge.cfg.PingInterval/2, time.Duration(c.expires-now)*time.Second), time.Second))
+		l.dueWithin(r, c, max(min(l.edge.cfg.PingInterval/2, time.Duration(l.tokenDue(r.slot(), c)-now)*time.Second), time.Second))
 	default:
 		l.schedule(r, c)
 	}

@@ -50,6 +50,10 @@ type Config struct {
 	HeaderTimeout  time.Duration // for a request's header; default 5 s
 	SetupTimeout   time.Duration // for signing in and resuming; default 10 s
 	TailPatience   time.Duration // how long a cursor may be ahead of the tail; default 5 s
+	Reads          ReadStates    // nil: nobody's is kept
+	Topics         TopicRule     // who may join which topic
+	Signals        Signals       // nil: there are none
+	Revoked        Revocations   // of tokens; nil: none
 	// CaughtUp reports whether the tail has reached the head of the log. Nobody is
 	// let in before: to them, what the tail reads of the past would be new. Nil: it
 	// has, once Begin was called.
@@ -126,6 +130,8 @@ type Edge struct {
 	limits  *limit.Limiter
 
 	handshakes chan struct{} // one for each TLS handshake under way
+	joining    joining
+	doubts     chan struct{} // one for each set-up that waits for a second answer of the log
 	refusals   seldom
 
 	instance uint32 // random: tells the sessions of one run of a node from the next's
@@ -161,6 +167,8 @@ func New(cfg Config, a Authenticator, h History, log *slog.Logger) (*Edge, error
 	e.metrics = newMetrics(e)
 	e.limits = limit.New(cfg.Limits)
 	e.handshakes = make(chan struct{}, maxHandshakes)
+	e.doubts = make(chan struct{}, 2*cfg.Loops) // of the 8 workers a loop
+	e.joining = newJoining(cfg.Topics)
 	for i := range cfg.Loops {
 		l, err := newLoop(e, i)
 		if err != nil {

@@ -30,3 +30,6 @@ func (e *Edge) Echo() {
 		return true
 	}
 }
+
+// MaxMarking is how many read frames of one session may wait.
+const MaxMarking = maxMarking

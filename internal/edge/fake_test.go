@@ -107,12 +107,22 @@ func (k tokens) VerifyNow(token string) (auth.Identity, error) {
 	return k.Verify(context.Background(), token)
 }
 
-// tokens takes "name" or "name@<unix time of expiry>" as a token.
+// tokens takes "name", "name@<time until its end>", "name~<time since it was issued>" or
+// "name#<topics>" as a token.
 type tokens struct{}
 
 func (tokens) Verify(_ context.Context, token string) (auth.Identity, error) {
+	token, topics, _ := strings.Cut(token, "#")
+	token, age, _ := strings.Cut(token, "~")
 	name, expires, dated := strings.Cut(token, "@")
-	id := auth.Identity{UID: name, Expires: time.Now().Add(time.Hour)}
+	issued := time.Now()
+	if d, err := time.ParseDuration(age); err == nil {
+		issued = issued.Add(-d)
+	}
+	id := auth.Identity{UID: name, IssuedAt: issued, Expires: time.Now().Add(time.Hour)}
+	if topics != "" {
+		id.Topics = auth.NewTopics(strings.Split(topics, ",")...)
+	}
 	switch {
 	case token == "" || strings.HasPrefix(token, "bad"):
 		return id, fmt.Errorf("%w: it is bad", auth.ErrToken)

@@ -139,6 +139,10 @@ func (l *loop) clientFrame(r ref, c *conn, text []byte) {
 		l.unsubscribe(r, c, f.Topic)
 	case wire.FrameAuth:
 		l.refreshToken(r, f.Token)
+	case wire.FrameRead:
+		l.markRead(r, c, &f)
+	case wire.FrameSignal:
+		l.clientSignal(r, c, &f)
 	default:
 		l.answer(r, c, wire.Error{Code: wire.FrameErrUnsupported, Message: "this server does not handle " + f.Type})
 	}
@@ -152,7 +156,8 @@ func (l *loop) cursorOf(c *conn) string {
 	return l.deliver.gen.cursor(l.position(c)).String()
 }
 
-func (l *loop) subscribe(r ref, c *conn, name string) {
+// admit makes a session a member of a topic, from now on.
+func (l *loop) admit(r ref, c *conn, name string) {
 	if c.more != nil && len(c.more.topics) >= wire.MaxTopics && !c.more.holds(name) {
 		l.answer(r, c, wire.Error{Code: wire.FrameErrTooManyTopics, Message: "a session holds at most 64 topics"})
 		return
@@ -170,6 +175,7 @@ func (l *loop) subscribe(r ref, c *conn, name string) {
 }
 
 func (l *loop) unsubscribe(r ref, c *conn, name string) {
+	delete(l.joins.asked, asked{r, name})
 	if c.more != nil {
 		for i := range c.more.topics {
 			if c.more.topics[i].topic.name == name {
@@ -213,21 +219,26 @@ func (l *loop) refreshToken(r ref, token string) {
 }
 
 func (l *loop) tokenReady(r ref, rep *reply) {
-	c := l.conns.get(r)
-	if c == nil || c.state != stateLive && c.state != stateLagging && c.state != stateReplay {
+	c := l.session(r)
+	if c == nil {
 		return
 	}
 	switch {
+	case rep.ok && l.edge.revoked(rep.identity):
+		l.answer(r, c, wire.Error{Code: wire.FrameErrToken, Message: revokedReason})
 	case !rep.ok:
 		l.answer(r, c, wire.Error{Code: wire.FrameErrToken, Message: rep.result})
 	case rep.identity.UID != c.user:
 		l.closeWith(r.slot(), c, wire.CloseToken, "the token is another user's")
 	default:
-		c.expires = l.clockOf(rep.identity.Expires)
+		l.startLife(r.slot(), c, rep.identity)
 		l.answer(r, c, wire.Hello{
 			Session: l.sessionID(r), Node: l.edge.cfg.Node, Cursor: l.cursorOf(c), Resumed: true,
 			Ping: int(l.edge.cfg.PingInterval / time.Second), Expires: rep.identity.Expires.Unix(),
 		})
+		if c := l.session(r); c != nil {
+			l.narrow(r, c)
+		}
 		if c := l.conns.get(r); c != nil {
 			l.schedule(r, c)
 		}

@@ -113,6 +113,7 @@ func (d *deliverer) join(slot int32, c *conn, name string) {
 	}
 	m.topics = append(m.topics, membership{t, len(t.members)})
 	t.members = append(t.members, slot)
+	d.loop.joined(slot, name)
 }
 
 // leave ends a session's membership of its i-th topic. The last member takes its
@@ -122,6 +123,7 @@ func (d *deliverer) leave(c *conn, i int) {
 	ms := c.more.topics[i]
 	c.more.topics = slices.Delete(c.more.topics, i, i+1)
 	t, hole := ms.topic, ms.at
+	d.loop.left(t.members[hole], t.name)
 	if s := &t.sweep; s.active && hole < s.at {
 		s.at--
 		d.moveMember(t, s.at, hole)

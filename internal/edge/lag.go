@@ -21,6 +21,7 @@ const (
 type page struct {
 	frames  []byte
 	through wire.Vector
+	topics  int // that the session had when it was asked for
 	code    int // a close code, when the session cannot be continued here
 	err     error
 }
@@ -171,10 +172,13 @@ func (l *loop) fetchPage(slot int32, c *conn) {
 		audiences = append(audiences, wire.Topic(ms.topic.name))
 	}
 	m.fetch = true
+	topics := len(m.topics)
 	queued := e.reads.try(func(ctx context.Context) {
 		ctx, cancel := context.WithTimeout(ctx, pageTimeout)
 		defer cancel()
-		l.post(message{kind: msgPage, to: r, page: e.readPage(ctx, g, audiences, after)})
+		p := e.readPage(ctx, g, audiences, after)
+		p.topics = topics
+		l.post(message{kind: msgPage, to: r, page: p})
 	})
 	if !queued {
 		m.fetch = false
@@ -205,7 +209,7 @@ func (l *loop) pageReady(to ref, p *page) {
 		return
 	}
 	m := c.more
-	stale := m.stale
+	stale := m.stale || len(m.topics) < p.topics // it may hold what is of a topic left since
 	m.fetch, m.stale = false, false
 	switch {
 	case p.code != 0:
@@ -217,7 +221,7 @@ func (l *loop) pageReady(to ref, p *page) {
 		m.retries++
 		l.dueWithin(to, c, time.Second<<m.retries)
 	case stale:
-		l.resume(to.slot(), c) // asks again, for the topic as well
+		l.resume(to.slot(), c) // asks again, for the topics as they are
 	default:
 		m.retries = 0
 		m.out = append(m.out, p.frames...)

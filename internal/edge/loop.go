@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/socialvibes/vibemesh/internal/auth"
 	"github.com/socialvibes/vibemesh/internal/netloop"
 )
 
@@ -28,8 +29,12 @@ type loop struct {
 	setUps int  // since the last look at what is new in the ring
 
 	deliver deliverer
+	takers  takers
+	joins   joins
+	lives   lives
 	again   []ref // connections that have more to do than one turn allows
 	leave   leave
+	marking map[ref][]marking // changes to what was read that wait, the first under way
 	buf     [64 << 10]byte
 
 	counters counters
@@ -47,11 +52,13 @@ type inbox struct {
 type msgKind uint8
 
 const (
-	msgConn  msgKind = iota // conn: from another loop, out of TLS, or back from net/http
-	msgReady                // reply: set-up is over
-	msgPage                 // page: entries of the stream
-	msgToken                // reply: another token was verified
-	msgDrain                // window: ask every session to move
+	msgConn   msgKind = iota // conn: from another loop, out of TLS, or back from net/http
+	msgReady                 // reply: set-up is over
+	msgPage                  // page: entries of the stream
+	msgToken                 // reply: another token was verified
+	msgMarked                // err: a change to what was read is stored, or not
+	msgDrain                 // window: ask every session to move
+	msgDo                    // do: a function to call
 )
 
 type message struct {
@@ -61,6 +68,8 @@ type message struct {
 	reply  *reply
 	page   *page
 	window time.Duration
+	err    error
+	do     func()
 }
 
 func newLoop(e *Edge, id int) (*loop, error) {
@@ -68,9 +77,11 @@ func newLoop(e *Edge, id int) (*loop, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &loop{edge: e, id: id, poller: p, now: time.Now(), spare: -1}
+	l := &loop{edge: e, id: id, poller: p, now: time.Now(), spare: -1, marking: make(map[ref][]marking)}
 	l.wheel = netloop.NewWheel(wheelTick, wheelSlots, l.now)
 	l.deliver.init(l)
+	l.takers.init()
+	l.joins = joins{claims: map[int32]auth.Topics{}, asked: map[asked]struct{}{}}
 	if l.listens() {
 		if l.spare, err = netloop.OpenSpare(); err != nil {
 			return nil, errors.Join(err, p.Close())
@@ -121,7 +132,7 @@ func (l *loop) listens() bool { return l.id == 0 }
 // waits for a slice at most.
 func (l *loop) turn() error {
 	timeout := l.wheel.Until(l.now)
-	busy := l.deliver.busy() || len(l.again) > 0 || l.leave.active
+	busy := l.deliver.busy() || len(l.again) > 0 || l.leave.active || len(l.takers.queue) > 0
 	if busy {
 		timeout = 0
 	}
@@ -142,6 +153,7 @@ func (l *loop) turn() error {
 	l.setUps = 0
 	l.deliver.route()
 	l.deliver.slice()
+	l.signalSlice()
 	l.drainSlice()
 	l.workAgain()
 	l.counters.held.Store(l.conns.held())
@@ -237,8 +249,12 @@ func (l *loop) takeInbox() {
 			l.pageReady(m.to, m.page)
 		case msgToken:
 			l.tokenReady(m.to, m.reply)
+		case msgMarked:
+			l.marked(m.to, m.err)
 		case msgDrain:
 			l.drain(m.window)
+		case msgDo:
+			m.do()
 		}
 	}
 	clear(messages)
@@ -262,6 +278,9 @@ func (l *loop) drop(slot int32, c *conn) {
 func (l *loop) forget(slot int32, c *conn) {
 	switch c.state {
 	case stateLive, stateLagging, stateReplay:
+		l.leaveSignals(slot, c)
+		delete(l.takers.sent, slot)
+		delete(l.joins.claims, slot)
 		l.deliver.unlinkUser(slot, c)
 		if c.more != nil {
 			l.deliver.leaveAll(c)

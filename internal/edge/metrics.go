@@ -54,6 +54,7 @@ type metrics struct {
 
 	accepted     atomic.Uint64
 	pages        atomic.Uint64
+	signals      [len(signalResults)]atomic.Uint64
 	handshakes   *prometheus.CounterVec
 	refusals     *prometheus.CounterVec
 	closes       *prometheus.CounterVec
@@ -89,6 +90,7 @@ func (m *metrics) handshake(result string) { m.handshakes.WithLabelValues(result
 func (m *metrics) refused(reason string)   { m.refusals.WithLabelValues(reason).Inc() }
 func (m *metrics) gap(reason string)       { m.gaps.WithLabelValues(reason).Inc() }
 func (m *metrics) behind(reason string)    { m.behinds.WithLabelValues(reason).Inc() }
+func (m *metrics) signal(r signalResult)   { m.signals[r].Add(1) }
 
 // closed counts the codes of the registry; a client's own choice is "client".
 func (m *metrics) closed(code int) {
@@ -129,6 +131,7 @@ var (
 	descRingBytes = desc("ring_bytes", "Memory of the ring.")
 	descRingCount = desc("ring_entries", "Entries in the ring.")
 	descRingSpan  = desc("ring_span_seconds", "Age of the oldest entry in the ring.")
+	descSignals   = prometheus.NewDesc("vibemesh_edge_signals_total", "What became of signals: of clients, and on their way to sessions.", []string{"result"}, nil)
 	descTailSeq   = prometheus.NewDesc("vibemesh_edge_tail_sequence", "Sequence up to which this edge has followed a partition of the log.", []string{"partition"}, nil)
 )
 
@@ -183,6 +186,9 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	counter(descReceived, received)
 	counter(descTurns, turns)
 	counter(descPages, m.pages.Load())
+	for i, result := range signalResults {
+		ch <- prometheus.MustNewConstMetric(descSignals, prometheus.CounterValue, float64(m.signals[i].Load()), result)
+	}
 	ch <- m.latency()
 }
 

@@ -23,9 +23,9 @@ func (l *loop) unmix(c *conn) {
 		l.edge.metrics.behind("ring")
 		return
 	}
-	sent := d.items[:0]
+	sent, whole := d.items[:0], len(d.items) < writeBatch
 	var place wire.Vector
-	for i, pos := range d.items {
+	for _, pos := range d.items {
 		it := d.view.At(pos)
 		m.pos = pos
 		if it.Seq <= m.at[it.Part] {
@@ -35,14 +35,17 @@ func (l *loop) unmix(c *conn) {
 		m.at = m.at.Raised(place)
 		m.out = append(m.out, withCursor(it.Frame, d.gen.cursor(m.at))...)
 		sent = append(sent, pos)
-		if len(m.out) > topUpBytes && i < len(d.items)-1 {
-			d.count(sent)
-			return
+		if len(m.out) > topUpBytes && pos < d.items[len(d.items)-1] {
+			whole = false
+			break
 		}
 	}
-	if len(d.items) < writeBatch {
+	if whole {
 		m.pos, m.mixed = m.mixed, 0
 	}
+	// Also past what it has seen and what is not for it: who joins a topic now is told
+	// that place, and gets what comes after pos.
+	m.at = m.at.Raised(d.view.SeqsAt(place[:0], m.pos))
 	d.count(sent)
 }
 

@@ -19,23 +19,24 @@ var errMoved = fmt.Errorf("%w: the ring has moved on", errBehind)
 // stream is asked only for what is older.
 func (e *Edge) placeBehind(ctx context.Context, h History, pl *placement, view *ring.View, aud audience) error {
 	floor := wire.Vector(view.FloorSeqs())
-	pos, _, ok := view.Find(pl.start.After.Raised(floor))
+	after := pl.start.After.Raised(floor)
+	pos, _, ok := view.Find(after)
 	if !ok {
 		return errMoved
 	}
 	limit := pl.start.Newest
-	from, count, ok := view.Newest(aud.keys, pos, limit+1)
+	from, count, ok := view.Newest(aud.keys, pos, after, limit+1)
 	if !ok {
 		return errMoved
 	}
 	switch {
 	case count > limit:
-		if from, _, ok = view.Newest(aud.keys, pos, limit); !ok {
+		if from, _, ok = view.Newest(aud.keys, pos, after, limit); !ok {
 			return errMoved
 		}
 		pl.limitTo(view.SeqsAt(nil, from))
 	case pl.start.Source == session.FromStream:
-		return e.placeFromStream(ctx, h, pl, floor.Raised(pl.start.After), limit-count, aud)
+		return e.placeFromStream(ctx, h, pl, after, limit-count, aud)
 	case !pl.start.Resumed && count < limit:
 		return e.placeNewest(ctx, h, pl, floor, limit-count, aud)
 	case !pl.start.Resumed:

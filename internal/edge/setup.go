@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/gobwas/ws"
@@ -22,6 +23,7 @@ type reply struct {
 	gen      *generation
 	identity auth.Identity
 	topics   []string
+	signals  bool        // it wants signals
 	after    wire.Vector // out ends at this place of the log
 	deflate  bool
 }
@@ -48,7 +50,7 @@ func (l *loop) beginSetUp(slot int32, c *conn, request, behind []byte) {
 		l.ready(r, rep)
 		return
 	}
-	queued := e.work.try(func(ctx context.Context) {
+	queued := e.trySetUp(&up.params, func(ctx context.Context) {
 		ctx, cancel := context.WithDeadline(ctx, began.Add(e.cfg.SetupTimeout))
 		defer cancel()
 		rep := e.setUp(ctx, up)
@@ -67,6 +69,7 @@ type opening struct {
 	answer  []byte // to the request; nothing may be sent before it
 	params  params
 	session string
+	refused []wire.Error // topics that it asked for and does not get
 }
 
 // sessionID names a session to its client. It is made of what names the connection
@@ -94,22 +97,31 @@ func (e *Edge) setUp(ctx context.Context, up opening) *reply {
 	if err != nil {
 		return refuseToken(up, err)
 	}
+	up, _ = e.admitTopics(ctx, true, id, up)
 	pl, err := e.place(ctx, e.history, id.UID, up.params)
 	if err != nil {
 		e.log.Warn("a session could not be placed in the log", "err", err)
 		return &reply{out: appendClose(up.answer, placeCode(err), ""), result: "unavailable"}
 	}
+	pl.unread = e.unread(ctx, id.UID, up.params, pl)
 	return e.greet(up, id, pl)
 }
 
 // setUpAtOnce is setUp without waiting for anything; nil if that cannot be.
 func (e *Edge) setUpAtOnce(up opening) *reply {
+	if e.counts(up.params) {
+		return nil
+	}
 	id, err := e.auth.VerifyNow(up.params.token)
 	switch {
 	case errors.Is(err, auth.ErrWait):
 		return nil
 	case err != nil:
 		return refuseToken(up, err)
+	}
+	up, ok := e.admitTopics(context.Background(), false, id, up)
+	if !ok {
+		return nil
 	}
 	pl, err := e.place(context.Background(), nil, id.UID, up.params)
 	if err != nil {
@@ -118,14 +130,17 @@ func (e *Edge) setUpAtOnce(up opening) *reply {
 	return e.greet(up, id, pl)
 }
 
-// greet makes the first frames of a session: hello, a gap if there is one, and
-// what was read of the stream already.
+// greet makes the first frames of a session: hello, a gap if there is one, what the
+// person has read if that was asked for, and what was read of the stream already.
 func (e *Edge) greet(up opening, id auth.Identity, pl placement) *reply {
 	out, cursor := up.answer, pl.gen.cursor(pl.start.After).String()
 	hello := wire.Hello{
 		Session: up.session, Node: e.cfg.Node,
 		Cursor: cursor, Resumed: pl.start.Resumed,
 		Ping: int(e.cfg.PingInterval.Seconds()), Expires: id.Expires.Unix(),
+	}
+	if pl.unread != nil {
+		hello.Unread = &pl.unread.count
 	}
 	if pl.start.Gap != "" {
 		// The client's own, until it knows of the gap: who is cut off between the two
@@ -136,9 +151,13 @@ func (e *Edge) greet(up opening, id auth.Identity, pl placement) *reply {
 	if pl.start.Gap != "" {
 		out = appendServerFrame(out, wire.Gap{Reason: pl.start.Gap, Cursor: cursor})
 	}
+	if pl.unread != nil {
+		out = appendServerFrame(out, pl.unread.read)
+	}
+	out = appendRefused(out, up, cursor)
 	return &reply{
 		out: append(out, pl.frames...), ok: true, result: "ok",
-		gen: pl.gen, identity: id, topics: up.params.topics, after: pl.through, deflate: up.params.deflate,
+		gen: pl.gen, identity: id, topics: up.params.topics, signals: up.params.signals, after: pl.through, deflate: up.params.deflate,
 	}
 }
 
@@ -193,6 +212,7 @@ type placement struct {
 	start   session.Start
 	frames  []byte      // what was read of the stream already
 	through wire.Vector // frames bring it up to here
+	unread  *unread     // nil: not asked for
 }
 
 // placeAttempts is how often a session is placed anew when the ring turns under
@@ -243,6 +263,32 @@ func window(g *generation, v *ring.View) session.Window {
 	return session.Window{Lives: g.lives, Floor: v.FloorSeqs(), Head: v.HeadSeqs()}
 }
 
+// beyond reports whether a place is one that the log does not reach.
+func beyond(log []wire.LogState, place wire.Vector) bool {
+	for i := range log {
+		if log[i].Last < place[i] {
+			return true
+		}
+	}
+	return false
+}
+
+// doubt asks a replicated log a second time, after a while: who answered may have been
+// cut off from the others, or be slow, and then says that it has lost what they have.
+// Only so many may wait for this; others are asked to come back.
+func (e *Edge) doubt(ctx context.Context, h History, g *generation, place wire.Vector) ([]wire.LogState, error) {
+	select {
+	case e.doubts <- struct{}{}:
+		defer func() { <-e.doubts }()
+	default:
+		return nil, errBehind
+	}
+	wait, cancel := context.WithTimeout(ctx, e.cfg.TailPatience)
+	defer cancel()
+	e.awaitTail(wait, g, place)
+	return h.State(ctx)
+}
+
 // placeAhead waits for the tail to reach a cursor that another edge gave. If the
 // log itself does not reach it, what it named is lost (a power failure before
 // the disk had it), and that is said. It is asked first, so that nobody can hold
@@ -255,8 +301,13 @@ func (e *Edge) placeAhead(ctx context.Context, h History, g *generation, ask ses
 	if err != nil {
 		return start, err
 	}
-	for i, s := range state {
-		if !g.isOf(state) || s.Last < start.After[i] {
+	if beyond(state, start.After) {
+		if g.isOf(state) && slices.ContainsFunc(state, func(s wire.LogState) bool { return s.Replicated }) {
+			if state, err = e.doubt(ctx, h, g, start.After); err != nil {
+				return start, err
+			}
+		}
+		if !g.isOf(state) || beyond(state, start.After) {
 			view := g.ring.View()
 			return session.Start{Source: session.FromHead, After: view.HeadSeqs(), Gap: wire.GapUnknown}, nil
 		}

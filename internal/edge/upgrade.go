@@ -23,6 +23,8 @@ type params struct {
 	token   string
 	ask     session.Ask
 	topics  []string
+	signals bool   // it wants signals
+	unread  bool   // hello is to say how many events are unread
 	deflate bool   // permessage-deflate was offered and is accepted
 	wrong   string // what is wrong with the URL, or empty
 }
@@ -141,6 +143,20 @@ func parseQuery(query string) params {
 			p.wrong = "replay is not a number of events"
 		}
 		p.ask.Replay = n
+	}
+	switch values.Get("unread") {
+	case "", "0":
+	case "1":
+		p.unread = true
+	default:
+		p.wrong = "unread is 1 or 0"
+	}
+	switch values.Get("signals") {
+	case "", "0":
+	case "1":
+		p.signals = true
+	default:
+		p.wrong = "signals is 1 or 0"
 	}
 	if v := values.Get("topics"); v != "" {
 		seen := map[string]bool{}

@@ -13,14 +13,15 @@ import (
 )
 
 const (
-	watchInterval = 2 * time.Second  // how often the tail looks whether it is still right
-	stuckAfter    = 15 * time.Second // without progress, although there is something to read
-	pullBatch     = 4096             // messages of a partition that wait to be taken
+	watchInterval = 2 * time.Second // how often the tail looks whether it is still right
+	stuckAfter    = 5 * time.Second // without progress, although there is something to read
+	heartbeat     = time.Second     // of a consumer with nothing to send; two that are missing are its end
+	pullBatch     = 4096            // messages of a partition that wait to be taken
 )
 
 // follower is the state of following one partition.
 type follower struct {
-	life   uint64
+	life   atomic.Uint64
 	before sending       // of the message before
 	seq    atomic.Uint64 // of the last message taken in
 	last   atomic.Uint64 // of the partition, as far as known
@@ -28,7 +29,7 @@ type follower struct {
 }
 
 func (f *follower) begin(state wire.LogState, after uint64) {
-	f.life = state.Life
+	f.life.Store(state.Life)
 	f.seq.Store(after)
 	f.last.Store(state.Last)
 	f.caught.Store(false)
@@ -52,9 +53,9 @@ func (m *Mesh) followPartition(ctx context.Context, p *partition, sink Sink) err
 			pause(ctx, time.Second)
 			continue
 		}
-		if seq := p.tail.seq.Load(); state.Life != p.tail.life || state.Last < seq || state.First > seq+1 {
+		if seq := p.tail.seq.Load(); state.Life != p.tail.life.Load() || state.Last < seq || state.First > seq+1 {
 			return fmt.Errorf("%w: %s was at %d in the life of %s, and holds %d to %d in that of %s", errAnew, p.stream, seq,
-				time.UnixMilli(int64(p.tail.life)), state.First, state.Last, time.UnixMilli(int64(state.Life)))
+				time.UnixMilli(int64(p.tail.life.Load())), state.First, state.Last, time.UnixMilli(int64(state.Life)))
 		}
 		err = m.followOnce(ctx, p, sink)
 		if gone, ok := errors.AsType[*goneError](err); ok {
@@ -118,7 +119,7 @@ func (m *Mesh) followOnce(ctx context.Context, p *partition, sink Sink) error {
 		case arrivals <- a:
 		case <-ctx.Done():
 		}
-	}, jetstream.PullMaxMessages(pullBatch), jetstream.ConsumeErrHandler(func(_ jetstream.ConsumeContext, err error) {
+	}, jetstream.PullMaxMessages(pullBatch), jetstream.PullHeartbeat(heartbeat), jetstream.ConsumeErrHandler(func(_ jetstream.ConsumeContext, err error) {
 		m.log.Debug("tail", "stream", p.stream, "err", err)
 		if errors.Is(err, jetstream.ErrStreamNotFound) || errors.Is(err, jetstream.ErrConsumerNotFound) || errors.Is(err, jetstream.ErrOrderedConsumerNotCreated) {
 			offer(failed, err)
@@ -189,7 +190,7 @@ func (m *Mesh) watch(ctx context.Context, p *partition, failed <-chan error) err
 		}
 		p.tail.last.Store(state.Last)
 		switch {
-		case state.Life != p.tail.life || state.Last < seq:
+		case state.Life != p.tail.life.Load() || state.Last < seq:
 			return errors.New("the log began a new life, or lost its end")
 		case seq >= state.Last:
 			p.tail.caught.Store(true)

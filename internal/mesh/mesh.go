@@ -38,6 +38,7 @@ type Mesh struct {
 	follow *link
 	pub    *link
 	read   *link
+	signal *link // what is not of the log: signals, orders, revocations
 	reader *reader
 	parts  []*partition
 	tail   tail
@@ -59,7 +60,7 @@ func Connect(ctx context.Context, cfg Config, log *slog.Logger) (*Mesh, error) {
 	for _, l := range []struct {
 		to   **link
 		role string
-	}{{&m.follow, "tail"}, {&m.pub, "publish"}, {&m.read, "read"}} {
+	}{{&m.follow, "tail"}, {&m.pub, "publish"}, {&m.read, "read"}, {&m.signal, "signal"}} {
 		nc, err := m.dial(ctx, l.role)
 		if err != nil {
 			m.Close()
@@ -139,7 +140,7 @@ func (m *Mesh) dial(ctx context.Context, role string) (*nats.Conn, error) {
 
 // Close ends the connections.
 func (m *Mesh) Close() {
-	for _, l := range []*link{m.read, m.pub, m.follow} {
+	for _, l := range []*link{m.signal, m.read, m.pub, m.follow} {
 		if l != nil {
 			l.nc.Close()
 		}
@@ -153,7 +154,7 @@ func (m *Mesh) StreamName() string {
 }
 
 func (m *Mesh) links() map[string]*link {
-	return map[string]*link{"tail": m.follow, "publish": m.pub, "read": m.read}
+	return map[string]*link{"tail": m.follow, "publish": m.pub, "read": m.read, "signal": m.signal}
 }
 
 // Connected reports an error that says which connection has no server.

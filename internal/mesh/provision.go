@@ -168,6 +168,7 @@ func (m *Mesh) base() string {
 func stateOf(info *jetstream.StreamInfo) wire.LogState {
 	s := wire.LogState{
 		Life: uint64(info.Created.UnixMilli()), First: info.State.FirstSeq, Last: info.State.LastSeq,
+		Replicated: info.Config.Replicas > 1,
 	}
 	if s.First == 0 { // a stream that never held anything
 		s.First = 1

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -15,8 +16,7 @@ import (
 
 // Publish stores messages in the log and returns when all are acknowledged, with a
 // receipt for each in their order. Those of one partition are stored as one: all or
-// none. Partitions follow one another in the order of their numbers, and the first
-// that fails ends it.
+// none. Each partition is by itself.
 //
 // A message whose time is in the future is stored as a schedule, and its receipt has
 // the id of that (see Cancel); any other is delivered now. If not all are known to be
@@ -48,13 +48,8 @@ func (m *Mesh) Publish(ctx context.Context, msgs []wire.Message) ([]wire.Receipt
 		}
 		parts[p] = append(parts[p], pending{msg, &receipts[i]})
 	}
-	for p, part := range parts {
-		if len(part) == 0 {
-			continue
-		}
-		if err := m.store(ctx, p, part); err != nil {
-			return nil, err
-		}
+	if err := m.storeParts(ctx, parts); err != nil {
+		return nil, err
 	}
 	for i, first := range repeats {
 		receipts[i] = receipts[first]
@@ -73,6 +68,32 @@ type pending struct {
 type original struct {
 	partition int
 	msgID     string
+}
+
+// partsAtOnce is how many partitions are stored to at a time. One that is not replicated
+// stages each batch in files of its own, so one after the other would be slow.
+const partsAtOnce = 16
+
+// storeParts puts messages into their partitions, and returns when all have answered.
+func (m *Mesh) storeParts(ctx context.Context, parts [][]pending) error {
+	errs := make([]error, len(parts))
+	slots := make(chan struct{}, partsAtOnce)
+	var all sync.WaitGroup
+	for p, part := range parts {
+		switch {
+		case len(part) == 0:
+		case len(parts) == 1:
+			errs[p] = m.store(ctx, p, part)
+		default:
+			slots <- struct{}{}
+			all.Go(func() {
+				errs[p] = m.store(ctx, p, part)
+				<-slots
+			})
+		}
+	}
+	all.Wait()
+	return errors.Join(errs...)
 }
 
 // store puts messages into one partition.

@@ -2,6 +2,7 @@ package mesh
 
 import (
 	"context"
+	"time"
 
 	"github.com/socialvibes/vibemesh/internal/wire"
 )
@@ -19,17 +20,23 @@ func (m *Mesh) head(ctx context.Context) (wire.Cursor, error) {
 	return wire.At(wire.Lives(log), place), nil
 }
 
-// unreadSpan is what the log holds after the marks of a read state.
-func (m *Mesh) unreadSpan(ctx context.Context, state wire.ReadState) (span, error) {
-	log, err := m.State(ctx)
+// unreadSpan is what the log holds for some audiences after the marks of a read state,
+// up to a place; nil: to the end.
+func (m *Mesh) unreadSpan(ctx context.Context, audiences []wire.Audience, state wire.ReadState, upTo wire.Cursor) (span, error) {
+	where := m.byPartition(audiences)
+	log, err := m.statesSince(ctx, time.Now(), func(p int) bool { return len(where[p]) > 0 })
 	if err != nil {
 		return span{}, err
 	}
 	s := span{lives: wire.Lives(log)}
-	for _, part := range log {
+	for p, part := range log {
+		last := part.Last
+		if p < len(upTo) && upTo[p].Life == part.Life {
+			last = min(last, upTo[p].Seq)
+		}
 		s.first = append(s.first, part.First)
-		s.after = append(s.after, max(part.First, 1)-1)
-		s.upTo = append(s.upTo, part.Last)
+		s.after = append(s.after, min(max(part.First, 1)-1, last))
+		s.upTo = append(s.upTo, last)
 	}
 	for p, pos := range state.UpTo() {
 		switch {

@@ -133,18 +133,41 @@ func (m *Mesh) newestRead(ctx context.Context, uid string, leader bool) (state w
 		return state, 0, err
 	}
 	var data []byte
-	if stream := m.streamNameOf(m.cfg.Subjects.Partition(readAudience(uid))); leader {
-		data, seq, err = m.newestOfLeader(ctx, stream, subject)
+	p := m.of(readAudience(uid))
+	if leader {
+		data, seq, err = m.newestOfLeader(ctx, p.stream, subject)
 	} else {
-		data, seq, err = m.newestOfReplica(ctx, stream, subject)
+		data, seq, err = m.newestOfReplica(ctx, p.stream, subject)
 	}
 	if err != nil || seq == 0 {
 		return state, 0, err
 	}
 	if state, err = wire.ParseReadState(data); err != nil {
-		return state, 0, fmt.Errorf("%s at %d: %w", subject, seq, err)
+		state, err = m.readBefore(ctx, p, subject, seq)
 	}
-	return state, seq, nil
+	return state, seq, err
+}
+
+// readBefore is the state of a person before a message that is none: nonsense on their
+// subject must cost nobody what they have read. The next state that is stored takes its
+// place.
+func (m *Mesh) readBefore(ctx context.Context, p *partition, subject string, seq uint64) (state wire.ReadState, err error) {
+	for at := uint64(1); at < seq; {
+		msgs, more, err := m.reader.batch(ctx, p, request{Seq: at, NextBy: subject, Batch: maxBatch, MaxBytes: stretchBytes})
+		if err != nil {
+			return state, err
+		}
+		for _, s := range msgs {
+			if before, err := wire.ParseReadState(s.data); err == nil && s.seq < seq {
+				state = state.Merge(before)
+			}
+		}
+		if !more || len(msgs) == 0 {
+			break
+		}
+		at = msgs[len(msgs)-1].seq + 1
+	}
+	return state, nil
 }
 
 // newestOfReplica reads the newest message of a subject by a Direct Get (ADR-31).

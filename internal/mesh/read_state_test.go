@@ -31,7 +31,7 @@ func unread(t testing.TB, m *mesh.Mesh, uid string) int {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n, err := m.Unread(t.Context(), uid, s)
+	n, err := m.Unread(t.Context(), uid, s, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,6 +92,12 @@ func TestMark(t *testing.T) {
 	if err != nil || len(newest) != 5 {
 		t.Errorf("the history has %d events, error %v; want 5", len(newest), err)
 	}
+
+	// Nonsense on a person's subject costs them nothing.
+	publish(t, m, message(wire.Audience{Kind: wire.KindRead, ID: ada}, "x"))
+	wantsUnread(t, m, ada, 1)
+	marks(t, m, ada, wire.Change{Read: ids[6:7]})
+	wantsUnread(t, m, ada, 1)
 
 	before, err := m.ReadState(t.Context(), ada)
 	if err != nil {
@@ -181,6 +187,43 @@ func TestMarkAtOnce(t *testing.T) {
 	}
 }
 
+// In a log of several partitions "up to this event" is a matter of time.
+func TestMarkInPartitions(t *testing.T) {
+	subjects := new(wire.Subjects).Partitioned(4)
+	srv, err := mesh.StartServer(mesh.ServerConfig{DataDir: t.TempDir(), Node: "test", Subjects: subjects}, quiet())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(srv.Stop)
+	m := connectTo(t, mesh.Config{Server: srv, Subjects: subjects})
+	if _, err := m.Provision(t.Context(), mesh.LogConfig{Replicas: 1, MaxAge: time.Hour}); err != nil {
+		t.Fatal(err)
+	}
+	uid := "ada"
+	for i := 0; subjects.Partition(wire.User(uid)) == 0; i++ { // broadcasts are in the first
+		uid = fmt.Sprint("ada", i)
+	}
+	audiences := []wire.Audience{wire.Broadcast(), wire.User(uid), wire.Topic("a"), wire.Topic("b"), wire.Topic("c")}
+	var ids []wire.EventID
+	for i := range 40 {
+		ids = append(ids, publish(t, m, message(audiences[i%len(audiences)], "x"))[0].ID)
+	}
+	wantsUnread(t, m, uid, 16)
+	for _, at := range []int{0, 11, 20, 23, 39} {
+		s := marks(t, m, uid, wire.Change{Through: &ids[at]})
+		for i, id := range ids {
+			if s.IsRead(id) != (i <= at) {
+				t.Fatalf("up to event %d: event %d, %v, is read: %v", at, i, id, s.IsRead(id))
+			}
+		}
+	}
+	s := marks(t, m, uid, wire.Change{All: true, Unread: []wire.EventID{ids[0], ids[1], ids[2]}})
+	if s.IsRead(ids[2]) || !s.IsRead(ids[39]) {
+		t.Fatalf("all but three are read: %+v", s.View())
+	}
+	wantsUnread(t, m, uid, 2)
+}
+
 func TestMarkWithoutALog(t *testing.T) {
 	srv := server(t, t.TempDir(), "")
 	m := connectTo(t, mesh.Config{Server: srv})
@@ -189,6 +232,47 @@ func TestMarkWithoutALog(t *testing.T) {
 	}
 	if _, err := m.ReadState(t.Context(), "ada"); !errors.Is(err, wire.ErrUnavailable) {
 		t.Errorf("without a stream: %v, want ErrUnavailable", err)
+	}
+}
+
+// Of events with one collapse key the newest counts, wherever it is; one that has
+// expired does not.
+func TestUnreadCollapsedAndExpired(t *testing.T) {
+	m := connected(t)
+	keyed := func(a wire.Audience, key string) wire.EventID {
+		msg := message(a, "x")
+		msg.Collapse = key
+		return publish(t, m, msg)[0].ID
+	}
+	first := keyed(wire.User("ada"), "k")
+	publish(t, m, message(wire.User("ada"), "x"))
+	wantsUnread(t, m, "ada", 2)
+	second := keyed(wire.User("ada"), "k")
+	wantsUnread(t, m, "ada", 2)
+	everybody := keyed(wire.Broadcast(), "k") // of another audience
+	wantsUnread(t, m, "ada", 3)
+	marks(t, m, "ada", wire.Change{Read: []wire.EventID{second}})
+	wantsUnread(t, m, "ada", 2)
+	marks(t, m, "ada", wire.Change{All: true, Unread: []wire.EventID{first, everybody}})
+	wantsUnread(t, m, "ada", 1) // the first has lost its place to one that is read
+	keyed(wire.Broadcast(), "k")
+	wantsUnread(t, m, "ada", 1)
+	marks(t, m, "ada", wire.Change{Unread: []wire.EventID{second}})
+	wantsUnread(t, m, "ada", 2)
+
+	ttl := message(wire.User("ada"), "x")
+	ttl.TTL = time.Second
+	publish(t, m, ttl)
+	wantsUnread(t, m, "ada", 3)
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(20 * time.Second)
+	for unread(t, m, "ada") != 2 {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatal("it counts although it has expired")
+		}
 	}
 }
 
@@ -226,15 +310,22 @@ func TestUnreadModel(t *testing.T) {
 			}
 			s = s.Merge(c.State())
 		}
+		var upTo wire.Cursor
+		if rapid.Bool().Draw(t, "not all") {
+			upTo = wire.Cursor{{Life: life, Seq: rapid.Uint64Range(0, 2100).Draw(t, "end")}}
+		}
 		want := 0
 		for i := range events {
+			if upTo != nil && events[i].Seq > upTo[0].Seq {
+				break
+			}
 			if slices.Contains(audiences[:2], events[i].Audience) && !s.IsRead(events[i].ID()) {
 				want++
 			}
 		}
-		got, err := m.Unread(ctx, "ada", s)
+		got, err := m.Unread(ctx, "ada", s, upTo)
 		if err != nil || got != min(want, mesh.MaxUnread) {
-			t.Fatalf("%d unread, error %v; want %d, with %+v", got, err, want, s.View())
+			t.Fatalf("%d unread, error %v; want %d, up to %v with %+v", got, err, want, upTo, s.View())
 		}
 	})
 }

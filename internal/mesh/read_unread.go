@@ -21,13 +21,14 @@ const (
 
 // Unread counts the events that were sent to a person, or to everybody, which the log
 // still holds and which the person has not read, as state says: MaxUnread at most. Of
-// events with the same collapse key the newest counts.
-func (m *Mesh) Unread(ctx context.Context, uid string, state wire.ReadState) (int, error) {
+// events with the same collapse key the newest counts. What comes after upTo, if that
+// is not nil, does not exist.
+func (m *Mesh) Unread(ctx context.Context, uid string, state wire.ReadState, upTo wire.Cursor) (int, error) {
 	c := unreadCount{
 		state: state, now: time.Now(), audiences: []wire.Audience{wire.User(uid), wire.Broadcast()},
 		keys: make(map[collapsed]bool),
 	}
-	log, err := m.unreadSpan(ctx, state)
+	log, err := m.unreadSpan(ctx, c.audiences, state, upTo)
 	if err != nil {
 		return 0, err
 	}
@@ -86,7 +87,8 @@ func (m *Mesh) unreadAgain(ctx context.Context, c *unreadCount, log span) ([]wir
 			return err
 		})
 	}
-	return found, group.Wait()
+	err := group.Wait()
+	return found, err
 }
 
 // span is a stretch of the log, as sequences of each partition.

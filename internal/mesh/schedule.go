@@ -52,7 +52,7 @@ func (m *Mesh) schedule(out *nats.Msg, msg *wire.Message) error {
 // when there is none: it was never there, or is delivered, or cancelled. At is zero for a
 // schedule that is not of Publish and not for one time.
 func (m *Mesh) Scheduled(ctx context.Context, id wire.EventID) (msg wire.Message, waiting bool, err error) {
-	if id.Partition >= m.cfg.Subjects.Partitions() {
+	if id.Seq == 0 || id.Partition >= len(m.parts) {
 		return msg, false, nil
 	}
 	part := m.parts[id.Partition]

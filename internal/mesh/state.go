@@ -25,6 +25,7 @@ type states struct {
 	asked time.Time // when the request that brought it was sent
 	busy  chan struct{}
 
+	short  atomic.Int64 // since when the log lacks what was read of it, Unix nanoseconds; 0: it does not
 	copies atomic.Int32 // of the partition that answer reads; 0 until known
 }
 
@@ -94,6 +95,9 @@ func (m *Mesh) readState(ctx context.Context, p *partition) (wire.LogState, erro
 		copies++
 	}
 	p.states.copies.Store(int32(copies))
+	if err := p.upToDate(info); err != nil {
+		return wire.LogState{}, err
+	}
 	return stateOf(info), nil
 }
 

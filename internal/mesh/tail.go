@@ -92,7 +92,7 @@ func (m *Mesh) take(ctx context.Context, p *partition, sink Sink, msg *arrival) 
 			return err
 		}
 	}
-	entry, err := m.parseEntry(p, p.tail.life, &msg.stored)
+	entry, err := m.parseEntry(p, p.tail.life.Load(), &msg.stored)
 	m.tail.mu.Lock()
 	if err != nil {
 		m.skip(seq, msg.subject, err)

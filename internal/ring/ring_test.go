@@ -105,7 +105,7 @@ func checkCollect(t *rapid.T, r *ring.Ring, v ring.View, log []ring.Entry) {
 			newest = append(newest, i)
 		}
 	}
-	pos, count, ok := v.Newest(keys, after, n)
+	pos, count, ok := v.Newest(keys, after, v.SeqsAt(nil, after), n)
 	wantPos := v.Head()
 	if len(newest) > 0 {
 		wantPos = newest[len(newest)-1] - 1

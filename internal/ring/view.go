@@ -244,9 +244,10 @@ func (v *View) scan(dst []uint64, keys []Key, after, upTo uint64, limit int) []u
 }
 
 // Newest finds the newest n entries for keys that come after one position, which
-// is not below Floor: the position they follow, and how many there are, at most
-// n. It reports false when the ring has moved on too far to tell.
-func (v *View) Newest(keys []Key, after uint64, n int) (pos uint64, count int, ok bool) {
+// is not below Floor, and after a place in the log, which Find has put there: the
+// position they follow, and how many there are, at most n. It reports false when the
+// ring has moved on too far to tell.
+func (v *View) Newest(keys []Key, after uint64, place []uint64, n int) (pos uint64, count int, ok bool) {
 	next := make([]uint64, len(keys))
 	for i := range keys {
 		latest, ok := v.latest(keys[i])
@@ -269,8 +270,10 @@ func (v *View) Newest(keys []Key, after uint64, n int) (pos uint64, count int, o
 		at := next[newest]
 		_, m := v.at(at)
 		next[newest] = v.back(m.prev, after, &keys[newest])
-		pos = at - 1
-		count++
+		if m.seq > place[m.part] {
+			pos = at - 1
+			count++
+		}
 	}
 	return pos, count, true
 }

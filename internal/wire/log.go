@@ -56,6 +56,9 @@ type LogState struct {
 	Life  uint64 // see Position.Life
 	First uint64 // sequence of the oldest entry still held; Last+1 when it holds none
 	Last  uint64 // sequence of the newest entry
+	// Replicated: several servers have it. Who answers for it may have been cut off from
+	// the others, and not know what they have since.
+	Replicated bool
 }
 
 // Lives is the life of each partition.

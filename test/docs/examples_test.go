@@ -73,9 +73,9 @@ func masked(t *testing.T, text string) any {
 		case map[string]any:
 			for name, value := range v {
 				switch _, number := value.(float64); name {
-				case "id", "cursor", "next":
+				case "id", "cursor", "next", "up_to":
 					v[name] = "text"
-				case "seq", "ts":
+				case "seq", "ts", "unread":
 					v[name] = number
 				default:
 					v[name] = mask(value)
@@ -120,7 +120,7 @@ func TestFrames(t *testing.T) {
 		}
 	}
 	for _, typ := range []string{
-		wire.FrameHello, wire.FrameGap, wire.FrameSubscribed, wire.FrameError, wire.FrameReconnect, wire.FramePong, wire.TypeToast,
+		wire.FrameHello, wire.FrameGap, wire.FrameSubscribed, wire.FrameError, wire.FrameReconnect, wire.FramePong, wire.FrameRead, wire.TypeToast,
 		wire.FramePing, wire.FrameAuth, wire.FrameSubscribe, wire.FrameUnsubscribe,
 	} {
 		if !seen[typ] {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -21,7 +22,7 @@ import (
 // what.
 type fakeSignals struct {
 	mu     sync.Mutex
-	edge   *edge.Edge
+	edge   atomic.Pointer[edge.Edge] // its loops run before the test has it
 	wanted map[wire.Audience]int
 }
 
@@ -43,13 +44,13 @@ func (f *fakeSignals) count(a wire.Audience) int {
 }
 
 func (f *fakeSignals) Signal(to wire.Audience, from, session string, env wire.Envelope) {
-	f.edge.Signal(to, from, session, env)
+	f.edge.Load().Signal(to, from, session, env)
 }
 
 func newSignals(t *testing.T) (*fakeSignals, *mesh) {
 	f := &fakeSignals{wanted: map[wire.Audience]int{}}
 	m := newMesh(t, edge.Config{Signals: f, Loops: 2})
-	f.edge = m.edge
+	f.edge.Store(m.edge)
 	return f, m
 }
 

@@ -263,16 +263,6 @@ func window(g *generation, v *ring.View) session.Window {
 	return session.Window{Lives: g.lives, Floor: v.FloorSeqs(), Head: v.HeadSeqs()}
 }
 
-// beyond reports whether a place is one that the log does not reach.
-func beyond(log []wire.LogState, place wire.Vector) bool {
-	for i := range log {
-		if log[i].Last < place[i] {
-			return true
-		}
-	}
-	return false
-}
-
 // doubt asks a replicated log a second time, after a while: who answered may have been
 // cut off from the others, or be slow, and then says that it has lost what they have.
 // Only so many may wait for this; others are asked to come back.
@@ -301,13 +291,13 @@ func (e *Edge) placeAhead(ctx context.Context, h History, g *generation, ask ses
 	if err != nil {
 		return start, err
 	}
-	if beyond(state, start.After) {
+	if !g.isOf(state) || !wire.Heads(state).Covers(start.After) {
 		if g.isOf(state) && slices.ContainsFunc(state, func(s wire.LogState) bool { return s.Replicated }) {
 			if state, err = e.doubt(ctx, h, g, start.After); err != nil {
 				return start, err
 			}
 		}
-		if !g.isOf(state) || beyond(state, start.After) {
+		if !g.isOf(state) || !wire.Heads(state).Covers(start.After) {
 			view := g.ring.View()
 			return session.Start{Source: session.FromHead, After: view.HeadSeqs(), Gap: wire.GapUnknown}, nil
 		}

@@ -81,10 +81,7 @@ func (m *Mesh) locate(ctx context.Context, id wire.EventID) (wire.Cursor, error)
 	if id.Partition >= len(log) || id.Life != log[id.Partition].Life || id.Seq > log[id.Partition].Last+1 {
 		return nil, wire.ErrForeignEvent
 	}
-	place := make(wire.Vector, len(log))
-	for i := range log {
-		place[i] = log[i].Last
-	}
+	place := wire.Heads(log)
 	place[id.Partition] = id.Seq
 	if len(log) == 1 {
 		return wire.At(wire.Lives(log), place), nil

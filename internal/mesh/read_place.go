@@ -13,11 +13,7 @@ func (m *Mesh) head(ctx context.Context) (wire.Cursor, error) {
 	if err != nil {
 		return nil, err
 	}
-	place := make(wire.Vector, len(log))
-	for i := range log {
-		place[i] = log[i].Last
-	}
-	return wire.At(wire.Lives(log), place), nil
+	return wire.At(wire.Lives(log), wire.Heads(log)), nil
 }
 
 // unreadSpan is what the log holds for some audiences after the marks of a read state,

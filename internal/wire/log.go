@@ -70,6 +70,15 @@ func Lives(log []LogState) []uint64 {
 	return lives
 }
 
+// Heads is the place up to which a log goes.
+func Heads(log []LogState) Vector {
+	v := make(Vector, len(log))
+	for i := range log {
+		v[i] = log[i].Last
+	}
+	return v
+}
+
 // At is the cursor that names a place of a log.
 func At(lives []uint64, v Vector) Cursor {
 	c := make(Cursor, len(v))

@@ -60,7 +60,7 @@ type more struct {
 	mixed   uint64          // > 0: what lies up to this position may be before at; see mixed.go
 	fetch   bool            // a page has been asked for
 	said    bool            // stateClosing: out is written, and this side ended
-	stale   bool            // the page on its way knows nothing of a topic joined since
+	stale   bool            // the page on its way was asked for with other topics
 	retries uint8           // of a failed page
 	topics  []membership
 }

@@ -122,6 +122,7 @@ func (d *deliverer) join(slot int32, c *conn, name string) {
 func (d *deliverer) leave(c *conn, i int) {
 	ms := c.more.topics[i]
 	c.more.topics = slices.Delete(c.more.topics, i, i+1)
+	c.more.stale = c.more.fetch
 	t, hole := ms.topic, ms.at
 	d.loop.left(t.members[hole], t.name)
 	if s := &t.sweep; s.active && hole < s.at {

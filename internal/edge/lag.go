@@ -21,7 +21,6 @@ const (
 type page struct {
 	frames  []byte
 	through wire.Vector
-	topics  int // that the session had when it was asked for
 	code    int // a close code, when the session cannot be continued here
 	err     error
 }
@@ -172,13 +171,10 @@ func (l *loop) fetchPage(slot int32, c *conn) {
 		audiences = append(audiences, wire.Topic(ms.topic.name))
 	}
 	m.fetch = true
-	topics := len(m.topics)
 	queued := e.reads.try(func(ctx context.Context) {
 		ctx, cancel := context.WithTimeout(ctx, pageTimeout)
 		defer cancel()
-		p := e.readPage(ctx, g, audiences, after)
-		p.topics = topics
-		l.post(message{kind: msgPage, to: r, page: p})
+		l.post(message{kind: msgPage, to: r, page: e.readPage(ctx, g, audiences, after)})
 	})
 	if !queued {
 		m.fetch = false
@@ -209,7 +205,7 @@ func (l *loop) pageReady(to ref, p *page) {
 		return
 	}
 	m := c.more
-	stale := m.stale || len(m.topics) < p.topics // it may hold what is of a topic left since
+	stale := m.stale
 	m.fetch, m.stale = false, false
 	switch {
 	case p.code != 0:

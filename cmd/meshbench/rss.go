@@ -94,8 +94,13 @@ func (b *bench) connectStorm(ctx context.Context) (*peak, error) {
 		return nil, err
 	}
 	b.note("%s: connecting %d sockets, %.0f a second\n", b.name, b.Sockets, b.ConnectRate)
-	p := &peak{Before: b.out.Before}
+	var p peak
 	var err error
+	// Read after the reset: a server that gives memory back in between would have had
+	// more before than at its highest.
+	if p.Before, err = sampleMemory(b.pid); err != nil {
+		return nil, err
+	}
 	if p.Connect, err = b.timed(func() (answer, error) { return b.connect(ctx) }); err != nil {
 		return nil, err
 	}
@@ -109,7 +114,7 @@ func (b *bench) connectStorm(ctx context.Context) (*peak, error) {
 	if grown := p.After.RSS - p.Before.RSS; grown > 0 {
 		p.Ratio = float64(p.High-p.Before.RSS) / float64(grown)
 	}
-	return p, nil
+	return &p, nil
 }
 
 // forgetHigh makes the kernel forget how much memory a process has had.

@@ -15,17 +15,18 @@ import (
 func (m *Mesh) Page(ctx context.Context, req wire.PageRequest) (wire.Page, error) {
 	page := wire.Page{Through: slices.Clone(req.UpTo)}
 	where := m.byPartition(req.Audiences)
-	found := make([][]stored, len(m.parts))
+	found, lives := make([][]stored, len(m.parts)), make([]uint64, len(m.parts))
 	group, reading := errgroup.WithContext(ctx)
 	for i, p := range m.parts {
 		if len(where[i]) == 0 {
 			continue
 		}
 		group.Go(func() error {
-			runs, err := eachAudience(reading, where[i], func(ctx context.Context, a wire.Audience) (run, error) {
+			runs, err := eachAudience(reading, where[i], func(ctx context.Context, _ int, a wire.Audience) (run, error) {
 				return m.run(ctx, p, a, req.After[i], req.UpTo[i], req.Limit, req.MaxBytes)
 			})
 			found[i], page.Through[i] = join(runs, req.UpTo[i])
+			lives[i] = lifeOf(runs)
 			return err
 		})
 	}
@@ -40,12 +41,28 @@ func (m *Mesh) Page(ctx context.Context, req wire.PageRequest) (wire.Page, error
 		return page, err
 	}
 	for i := range page.State {
+		if lives[i] != 0 && lives[i] != page.State[i].Life {
+			return page, unavailable(errAnotherLife)
+		}
 		if !concerned(i) {
 			page.State[i].First = 0 // whatever it has lost was not for them
 		}
 	}
 	m.fill(&page, merge(found, func(a, b *stored) bool { return a.at.Before(b.at) }), req)
 	return page, nil
+}
+
+// errAnotherLife: what was remembered of the log is of the one before.
+var errAnotherLife = errors.New("the log has just begun anew")
+
+// lifeOf is the life that some runs of a partition are of, if one of them knows.
+func lifeOf(runs []run) uint64 {
+	for _, r := range runs {
+		if r.life != 0 {
+			return r.life
+		}
+	}
+	return 0
 }
 
 // join puts the runs of one partition in order, and says how far they are complete.
@@ -105,6 +122,9 @@ func (k keySet) add(e *wire.Entry) bool {
 }
 
 func (m *Mesh) entryOf(s *stored, life uint64) (wire.Entry, bool) {
+	if s.parsed != nil && s.parsed.life == life {
+		return s.parsed.entry, s.parsed.err == nil
+	}
 	e, err := m.parseEntry(m.parts[s.part], life, s)
 	return e, err == nil // the tail has counted and logged what is malformed
 }
@@ -113,21 +133,34 @@ func (m *Mesh) entryOf(s *stored, life uint64) (wire.Entry, bool) {
 type run struct {
 	msgs    []stored
 	through uint64 // the run is complete up to here
+	pending uint64 // messages that come after them
+	life    uint64 // of the log that it was read of, if that was before; otherwise 0
 }
 
+// run reads what one subject holds, of what is sent to everybody from memory where that
+// reaches.
 func (m *Mesh) run(ctx context.Context, p *partition, a wire.Audience, after, upTo uint64, limit, maxBytes int) (run, error) {
+	if after >= upTo {
+		return run{through: upTo}, nil
+	}
+	if a == wire.Broadcast() {
+		if r, ok, err := m.recent.run(ctx, after, upTo, limit, maxBytes); ok || err != nil {
+			return r, err
+		}
+	}
+	return m.runOfLog(ctx, p, a, after, upTo, limit, maxBytes)
+}
+
+func (m *Mesh) runOfLog(ctx context.Context, p *partition, a wire.Audience, after, upTo uint64, limit, maxBytes int) (run, error) {
 	subject, err := m.cfg.Subjects.Stored(a)
 	if err != nil {
 		return run{}, err
 	}
-	if after >= upTo {
-		return run{through: upTo}, nil
-	}
-	msgs, more, err := m.reader.batch(ctx, p, request{Seq: after + 1, NextBy: subject, Batch: limit, MaxBytes: maxBytes})
+	msgs, pending, err := m.reader.batch(ctx, p, request{Seq: after + 1, NextBy: subject, Batch: limit, MaxBytes: maxBytes})
 	if err != nil {
 		return run{}, err
 	}
-	r := run{msgs: msgs, through: upTo}
+	r := run{msgs: msgs, through: upTo, pending: pending}
 	if i := slices.IndexFunc(msgs, func(s stored) bool { return s.seq > upTo }); i >= 0 {
 		r.msgs = msgs[:i]
 		return r, nil
@@ -136,7 +169,7 @@ func (m *Mesh) run(ctx context.Context, p *partition, a wire.Audience, after, up
 	if len(msgs) > 0 {
 		last = msgs[len(msgs)-1].seq
 	}
-	if more {
+	if pending > 0 {
 		r.through = last
 	} else if r.through, err = m.complete(ctx, p, subject, last, upTo); err != nil {
 		return run{}, err
@@ -165,13 +198,13 @@ func (m *Mesh) complete(ctx context.Context, p *partition, subject string, last,
 }
 
 // eachAudience asks for all of them at once; the reader bounds what is under way.
-func eachAudience(ctx context.Context, audiences []wire.Audience, ask func(context.Context, wire.Audience) (run, error)) ([]run, error) {
+func eachAudience(ctx context.Context, audiences []wire.Audience, ask func(context.Context, int, wire.Audience) (run, error)) ([]run, error) {
 	runs := make([]run, len(audiences))
 	group, ctx := errgroup.WithContext(ctx)
 	for i, a := range audiences {
 		group.Go(func() error {
 			var err error
-			runs[i], err = ask(ctx, a)
+			runs[i], err = ask(ctx, i, a)
 			return err
 		})
 	}

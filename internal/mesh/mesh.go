@@ -30,8 +30,8 @@ type Config struct {
 	ReadMirror bool
 }
 
-// Mesh is a process's connections to NATS. One follows the log, one publishes
-// and one reads old entries, so that none waits behind another's bytes.
+// Mesh is a process's connections to NATS. One follows the log, one publishes, one asks
+// about the log and some read old entries, so that none waits behind another's bytes.
 type Mesh struct {
 	cfg    Config
 	log    *slog.Logger
@@ -40,6 +40,7 @@ type Mesh struct {
 	read   *link
 	signal *link // what is not of the log: signals, orders, revocations
 	reader *reader
+	recent *recent
 	parts  []*partition
 	tail   tail
 }
@@ -57,6 +58,7 @@ func Connect(ctx context.Context, cfg Config, log *slog.Logger) (*Mesh, error) {
 	}
 	m := &Mesh{cfg: cfg, log: log}
 	m.parts = m.newPartitions()
+	m.recent = newRecent(m)
 	for _, l := range []struct {
 		to   **link
 		role string
@@ -77,7 +79,7 @@ func Connect(ctx context.Context, cfg Config, log *slog.Logger) (*Mesh, error) {
 		*l.to = &link{nc, js}
 	}
 	var err error
-	if m.reader, err = newReader(m.read.nc); err != nil {
+	if m.reader, err = newReader(func() (*nats.Conn, error) { return m.dial(ctx, "history") }); err != nil {
 		m.Close()
 		return nil, err
 	}
@@ -106,6 +108,7 @@ func (m *Mesh) dial(ctx context.Context, role string) (*nats.Conn, error) {
 			}
 		}),
 		nats.ReconnectHandler(func(nc *nats.Conn) {
+			m.recent.forget()
 			m.log.Info("NATS is back", "connection", role, "server", nc.ConnectedServerName())
 		}),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
@@ -140,6 +143,10 @@ func (m *Mesh) dial(ctx context.Context, role string) (*nats.Conn, error) {
 
 // Close ends the connections.
 func (m *Mesh) Close() {
+	m.recent.close()
+	if m.reader != nil {
+		m.reader.close()
+	}
 	for _, l := range []*link{m.signal, m.read, m.pub, m.follow} {
 		if l != nil {
 			l.nc.Close()
@@ -161,10 +168,19 @@ func (m *Mesh) links() map[string]*link {
 func (m *Mesh) Connected() error {
 	for role, l := range m.links() {
 		if !l.nc.IsConnected() {
-			return fmt.Errorf("%w: the %s connection to NATS is %s", wire.ErrUnavailable, role, strings.ToLower(l.nc.Status().String()))
+			return notConnected(role, l.nc)
+		}
+	}
+	for _, l := range m.reader.lanes {
+		if !l.nc.IsConnected() {
+			return notConnected("history", l.nc)
 		}
 	}
 	return nil
+}
+
+func notConnected(role string, nc *nats.Conn) error {
+	return fmt.Errorf("%w: the %s connection to NATS is %s", wire.ErrUnavailable, role, strings.ToLower(nc.Status().String()))
 }
 
 // unavailable wraps the errors of NATS that may pass by themselves.

@@ -10,11 +10,12 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// The first stretch of a partition, counted back from where the search begins, that
-// newestOf reads, and by how much each next one is longer. The log can only be
-// read forward: a stretch costs what it holds for the audience, so growing ones
-// read at most a few times what is wanted.
+// Of a subject that holds few messages all are read at once. Of others stretches are
+// read, back from where the search begins: the log can only be read forward, and a
+// stretch costs what it holds for the audience. The first one is as long as probably is
+// enough, each next one longer by a factor.
 const (
+	fewMessages   = 256
 	firstStretch  = 4096
 	stretchGrowth = 4
 	stretchBytes  = 1 << 20 // of one batch, about
@@ -46,18 +47,30 @@ func (m *Mesh) NewestUpTo(ctx context.Context, audiences []wire.Audience, upTo w
 	if upTo != nil && !slices.EqualFunc(upTo, log, func(at wire.Position, s wire.LogState) bool { return at.Life == s.Life }) {
 		return nil, wire.ErrForeignEvent
 	}
+	ends := make([]uint64, len(m.parts))
+	for i := range m.parts {
+		ends[i] = log[i].Last
+		if upTo != nil {
+			ends[i] = min(upTo[i].Seq, log[i].Last)
+		}
+	}
+	var c cut
+	if slices.Contains(audiences, wire.Broadcast()) {
+		if c, err = m.recent.cut(ctx, log, ends, limit); err != nil {
+			return nil, err
+		}
+	}
 	found := make([][]wire.Entry, len(m.parts))
 	group, ctx := errgroup.WithContext(ctx)
 	for i := range m.parts {
 		if len(where[i]) == 0 {
 			continue
 		}
-		s := search{m: m, part: m.parts[i], state: log[i], audiences: where[i], limit: limit, upTo: log[i].Last, keys: make(keySet)}
-		if upTo != nil {
-			s.upTo = min(upTo[i].Seq, log[i].Last)
-		}
+		s := search{m: m, part: m.parts[i], state: log[i], audiences: where[i], limit: limit, upTo: ends[i], keys: make(keySet)}
 		group.Go(func() (err error) {
-			found[i], err = s.run(ctx)
+			if s.after, err = m.recent.cutOf(ctx, c, s.part, log[i]); err == nil {
+				found[i], err = s.run(ctx)
+			}
 			return err
 		})
 	}
@@ -75,17 +88,26 @@ type search struct {
 	state     wire.LogState
 	audiences []wire.Audience
 	limit     int
+	after     uint64 // what comes before is not wanted
 	upTo      uint64
 	keys      keySet // of what is newer: see keySet.add
+	whole     map[wire.Audience][]stored
 }
 
 func (s *search) run(ctx context.Context) ([]wire.Entry, error) {
 	var found []wire.Entry
+	if s.after >= s.upTo {
+		return nil, nil
+	}
+	length, err := s.lookAhead(ctx)
+	if err != nil {
+		return nil, err
+	}
 	newer, upTo := s.upTo < s.state.Last, s.upTo
-	for length := uint64(firstStretch); upTo >= s.state.First && len(found) < s.limit; length *= stretchGrowth {
-		after := max(s.state.First, 1) - 1
-		if upTo > length {
-			after = max(after, upTo-length)
+	for ; upTo > s.after && len(found) < s.limit; length *= stretchGrowth {
+		after := s.after
+		if upTo-after > length {
+			after = upTo - length
 		}
 		entries, after, err := s.stretch(ctx, after, upTo)
 		if err != nil {
@@ -106,6 +128,35 @@ func (s *search) run(ctx context.Context) ([]wire.Entry, error) {
 		upTo = after
 	}
 	return found, nil
+}
+
+// lookAhead reads the audiences that have few messages, and says how long the first
+// stretch is to be for the others. A batch from the beginning costs the server no
+// counting; one from the middle costs it a look at all that it will read.
+func (s *search) lookAhead(ctx context.Context) (uint64, error) {
+	s.whole = make(map[wire.Audience][]stored, len(s.audiences))
+	lengths := make([]uint64, len(s.audiences))
+	runs, err := eachAudience(ctx, s.audiences, func(ctx context.Context, i int, a wire.Audience) (run, error) {
+		lengths[i] = s.upTo - s.after
+		if a == wire.Broadcast() {
+			lengths[i] = s.m.recent.stretch(s.after, s.limit)
+			return run{}, nil
+		}
+		r, err := s.m.runOfLog(ctx, s.part, a, s.after, s.state.Last, fewMessages, stretchBytes)
+		if err == nil && r.through < s.upTo {
+			lengths[i] = stretchFor(s.limit, s.state.Last-s.after, r.pending+uint64(len(r.msgs)))
+		}
+		return r, err
+	})
+	if err != nil {
+		return 0, err
+	}
+	for i, a := range s.audiences {
+		if runs[i].through >= s.upTo {
+			s.whole[a] = runs[i].msgs
+		}
+	}
+	return slices.Min(lengths), nil
 }
 
 // learnAtMost bounds how many messages after a page are looked at for keys that hide
@@ -136,7 +187,10 @@ func (s *search) learn(ctx context.Context) error {
 // stretch reads the newest entries of one stretch, newest first, and says how far back
 // they are complete: not to its beginning if it holds very many.
 func (s *search) stretch(ctx context.Context, after, upTo uint64) (entries []wire.Entry, from uint64, err error) {
-	runs, err := eachAudience(ctx, s.audiences, func(ctx context.Context, a wire.Audience) (run, error) {
+	runs, err := eachAudience(ctx, s.audiences, func(ctx context.Context, _ int, a wire.Audience) (run, error) {
+		if whole, ok := s.whole[a]; ok {
+			return run{msgs: between(whole, after, upTo), through: after}, nil
+		}
 		newest, from := []stored(nil), after
 		for at := after; at < upTo; {
 			r, err := s.m.run(ctx, s.part, a, at, upTo, maxBatch, stretchBytes)

@@ -87,11 +87,11 @@ func (m *Mesh) locate(ctx context.Context, id wire.EventID) (wire.Cursor, error)
 		return wire.At(wire.Lives(log), place), nil
 	}
 	own := m.parts[id.Partition]
-	msgs, _, err := m.reader.batch(ctx, own, request{Seq: max(id.Seq, 1), NextBy: m.cfg.Subjects.Log(own.index), Batch: 1})
+	event, ok, err := m.reader.one(ctx, own, request{Seq: max(id.Seq, 1), NextBy: m.cfg.Subjects.Log(own.index)})
 	if err != nil {
 		return nil, err
 	}
-	if len(msgs) == 0 { // nothing is as late as this event was
+	if !ok { // nothing is as late as this event was
 		return wire.At(wire.Lives(log), place), nil
 	}
 	group, ctx := errgroup.WithContext(ctx)
@@ -100,9 +100,9 @@ func (m *Mesh) locate(ctx context.Context, id wire.EventID) (wire.Cursor, error)
 			continue
 		}
 		group.Go(func() error {
-			later, _, err := m.reader.batch(ctx, p, request{StartTime: &msgs[0].at, NextBy: m.cfg.Subjects.Log(i), Batch: 1})
-			if err == nil && len(later) > 0 {
-				place[i] = later[0].seq - 1
+			later, ok, err := m.reader.one(ctx, p, request{StartTime: &event.at, NextBy: m.cfg.Subjects.Log(i)})
+			if ok {
+				place[i] = later.seq - 1
 			}
 			return err
 		})

@@ -137,7 +137,9 @@ func (m *Mesh) newestRead(ctx context.Context, uid string, leader bool) (state w
 	if leader {
 		data, seq, err = m.newestOfLeader(ctx, p.stream, subject)
 	} else {
-		data, seq, err = m.newestOfReplica(ctx, p.stream, subject)
+		var newest stored
+		newest, _, err = m.reader.one(ctx, p, request{LastBy: subject})
+		data, seq = newest.data, newest.seq
 	}
 	if err != nil || seq == 0 {
 		return state, 0, err
@@ -153,7 +155,7 @@ func (m *Mesh) newestRead(ctx context.Context, uid string, leader bool) (state w
 // place.
 func (m *Mesh) readBefore(ctx context.Context, p *partition, subject string, seq uint64) (state wire.ReadState, err error) {
 	for at := uint64(1); at < seq; {
-		msgs, more, err := m.reader.batch(ctx, p, request{Seq: at, NextBy: subject, Batch: maxBatch, MaxBytes: stretchBytes})
+		msgs, pending, err := m.reader.batch(ctx, p, request{Seq: at, NextBy: subject, Batch: maxBatch, MaxBytes: stretchBytes})
 		if err != nil {
 			return state, err
 		}
@@ -162,29 +164,12 @@ func (m *Mesh) readBefore(ctx context.Context, p *partition, subject string, seq
 				state = state.Merge(before)
 			}
 		}
-		if !more || len(msgs) == 0 {
+		if pending == 0 || len(msgs) == 0 {
 			break
 		}
 		at = msgs[len(msgs)-1].seq + 1
 	}
 	return state, nil
-}
-
-// newestOfReplica reads the newest message of a subject by a Direct Get (ADR-31).
-func (m *Mesh) newestOfReplica(ctx context.Context, stream, subject string) ([]byte, uint64, error) {
-	msg, err := m.ask(ctx, "$JS.API.DIRECT.GET."+stream, subject)
-	if err != nil {
-		return nil, 0, err
-	}
-	switch status := msg.Header.Get("Status"); {
-	case lastHeader(msg, "Nats-Subject") != "":
-		s, err := storedMsg(msg)
-		return s.data, s.seq, err
-	case status == "404":
-		return nil, 0, nil
-	default:
-		return nil, 0, unavailable(fmt.Errorf("the log answered %s %s", status, msg.Header.Get("Description")))
-	}
 }
 
 func (m *Mesh) newestOfLeader(ctx context.Context, stream, subject string) ([]byte, uint64, error) {

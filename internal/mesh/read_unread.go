@@ -2,6 +2,7 @@ package mesh
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -26,7 +27,7 @@ const (
 func (m *Mesh) Unread(ctx context.Context, uid string, state wire.ReadState, upTo wire.Cursor) (int, error) {
 	c := unreadCount{
 		state: state, now: time.Now(), audiences: []wire.Audience{wire.User(uid), wire.Broadcast()},
-		keys: make(map[collapsed]bool),
+		keys: make(map[collapseKey]bool),
 	}
 	log, err := m.unreadSpan(ctx, c.audiences, state, upTo)
 	if err != nil {
@@ -46,6 +47,9 @@ func (m *Mesh) Unread(ctx context.Context, uid string, state wire.ReadState, upT
 			c.add(e)
 		}
 	}
+	if err := m.unreadOfAll(ctx, &c, log); err != nil {
+		return 0, err
+	}
 	for seen := 0; seen < unreadEntries && c.alone < MaxUnread && !log.done(); {
 		entries, through, err := m.unreadEntries(ctx, c.audiences, log.after, log.upTo, unreadPage)
 		if err != nil {
@@ -58,6 +62,48 @@ func (m *Mesh) Unread(ctx context.Context, uid string, state wire.ReadState, upT
 		log.after = through
 	}
 	return c.total(), nil
+}
+
+// unreadOfAll counts what was sent to everybody as far as it is remembered. The audiences
+// that it leaves are to be read: often the person alone.
+func (m *Mesh) unreadOfAll(ctx context.Context, c *unreadCount, log span) error {
+	p := m.of(wire.Broadcast()).index
+	state := wire.LogState{Life: log.lives[p], First: log.first[p], Last: log.upTo[p]}
+	newest := 0
+	v, err := m.recent.upTo(ctx, state, func(v *recentView) bool {
+		if v.from <= log.after[p] {
+			return true
+		}
+		newest = c.newest(m, v, log.upTo[p])
+		return newest == MaxUnread
+	})
+	switch {
+	case err != nil:
+		return err
+	case v.from <= log.after[p]:
+		for _, s := range between(v.msgs, log.after[p], log.upTo[p]) {
+			if e, ok := m.entryOf(&s, v.life); ok {
+				c.add(&e)
+			}
+		}
+		c.audiences = slices.DeleteFunc(c.audiences, func(a wire.Audience) bool { return a == wire.Broadcast() })
+	case newest == MaxUnread: // what is older, and the person's own, cannot change that
+		c.alone = MaxUnread
+	}
+	return nil
+}
+
+// newest counts what is unread of the newest that was sent to everybody.
+func (c *unreadCount) newest(m *Mesh, v *recentView, upTo uint64) (n int) {
+	keys := make(keySet)
+	for _, s := range slices.Backward(between(v.msgs, v.from, upTo)) {
+		if e, ok := m.entryOf(&s, v.life); ok && keys.add(&e) && !e.Expired(c.now) && !c.state.IsRead(e.ID()) {
+			if n++; n == MaxUnread {
+				break
+			}
+		}
+	}
+	return n
 }
 
 // unreadAgain reads the events before a span that the person has marked as unread.
@@ -129,21 +175,15 @@ type unreadCount struct {
 	state     wire.ReadState
 	now       time.Time
 	audiences []wire.Audience
-	alone     int                // without a collapse key
-	keys      map[collapsed]bool // whether the newest with the key is unread
-}
-
-// collapsed is what the entries have in common of which the newest counts.
-type collapsed struct {
-	audience wire.Audience
-	key      string
+	alone     int                  // without a collapse key
+	keys      map[collapseKey]bool // whether the newest with the key is unread
 }
 
 func (c *unreadCount) add(e *wire.Entry) {
 	unread := !e.Expired(c.now) && !c.state.IsRead(e.ID())
 	switch {
 	case e.Collapse != "":
-		c.keys[collapsed{e.Audience, e.Collapse}] = unread
+		c.keys[collapseKey{e.Audience, e.Collapse}] = unread
 	case unread:
 		c.alone++
 	}

@@ -27,6 +27,8 @@ type states struct {
 
 	short  atomic.Int64 // since when the log lacks what was read of it, Unix nanoseconds; 0: it does not
 	copies atomic.Int32 // of the partition that answer reads; 0 until known
+
+	removed atomic.Int64 // messages that are missing between its first and its last
 }
 
 // get returns a state that was asked for after since.
@@ -95,6 +97,7 @@ func (m *Mesh) readState(ctx context.Context, p *partition) (wire.LogState, erro
 		copies++
 	}
 	p.states.copies.Store(int32(copies))
+	p.states.removed.Store(int64(info.State.NumDeleted))
 	if err := p.upToDate(info); err != nil {
 		return wire.LogState{}, err
 	}

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"runtime"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -41,8 +42,10 @@ type App struct {
 	tls     *tlsport.Port // nil: plain
 	edge    *edge.Edge    // nil in an API process
 	revoke  revocations
-	addr    net.Addr
-	ops     net.Addr
+
+	remembered atomic.Bool // what every history shows
+	addr       net.Addr
+	ops        net.Addr
 
 	stops  []stop // in the order of starting
 	failed chan error
@@ -77,6 +80,9 @@ func Start(ctx context.Context, cfg config.Config, role config.Role, version str
 	}
 	if role.Edge {
 		steps = append(steps, a.startTail)
+	}
+	if (role.Edge || role.API) && cfg.HistorySize > 0 {
+		steps = append(steps, a.startRemembering)
 	}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
@@ -318,10 +324,31 @@ func (a *App) startTail(context.Context) error {
 	return nil
 }
 
+// startRemembering reads what every history shows before the first is asked for.
+func (a *App) startRemembering(context.Context) error {
+	a.run("history", func(ctx context.Context) error {
+		remembering, cancel := context.WithTimeout(ctx, rememberWait)
+		a.mesh.Remember(remembering)
+		cancel()
+		a.remembered.Store(true)
+		<-ctx.Done()
+		return nil
+	})
+	return nil
+}
+
+// rememberWait bounds for how long a process is not ready because it still reads what
+// every history shows: where broadcasts are rare, that is much of the log. It is read on
+// with the first who asks.
+const rememberWait = 10 * time.Second
+
 // Ready says why the process should not get traffic; nil if it should.
 func (a *App) Ready() error {
 	if err := a.mesh.Connected(); err != nil {
 		return err
+	}
+	if a.role.API && a.cfg.HistorySize > 0 && !a.remembered.Load() {
+		return errors.New("what every history shows is still being read")
 	}
 	if a.edge == nil {
 		return nil

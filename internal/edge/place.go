@@ -67,6 +67,12 @@ func (e *Edge) placeFromStream(ctx context.Context, h History, pl *placement, fl
 	if h == nil {
 		return errNeedsLog
 	}
+	if pl.distance(floor) > farBehind {
+		// Probably more than the limit: the newest are found without reading the oldest.
+		if limited, err := placeLimited(ctx, h, pl, floor, room, aud); limited || err != nil {
+			return err
+		}
+	}
 	page, err := h.Page(ctx, wire.PageRequest{
 		Audiences: aud.list, After: pl.start.After, UpTo: floor,
 		Limit: min(room+1, pageEvents), MaxBytes: pageBytes,
@@ -84,9 +90,27 @@ func (e *Edge) placeFromStream(ctx context.Context, h History, pl *placement, fl
 	}
 	// More than a page, or than the limit: find the newest that fit. The entries
 	// themselves are read as the socket takes them.
+	_, err = placeLimited(ctx, h, pl, floor, room, aud)
+	return err
+}
+
+// farBehind is how many messages of the log, whomever they are for, a session has to have
+// missed to be probably beyond its limit.
+const farBehind = 100_000
+
+// distance is how many messages of the log come between a start and another place.
+func (pl *placement) distance(place wire.Vector) (n uint64) {
+	for p, seq := range place {
+		n += seq - min(pl.start.After[p], seq)
+	}
+	return n
+}
+
+// placeLimited moves the start to the newest room events, if more were missed.
+func placeLimited(ctx context.Context, h History, pl *placement, floor wire.Vector, room int, aud audience) (limited bool, err error) {
 	newest, err := h.NewestUpTo(ctx, aud.list, pl.gen.cursor(floor), room+1)
 	if err != nil {
-		return err
+		return false, err
 	}
 	missed := newest[:0]
 	for _, e := range newest {
@@ -97,7 +121,7 @@ func (e *Edge) placeFromStream(ctx context.Context, h History, pl *placement, fl
 	if len(missed) > room {
 		pl.limitTo(before(missed[:room], floor))
 	}
-	return nil
+	return len(missed) > room, nil
 }
 
 // placeNewest moves the start back before the ring, for a client that asked for

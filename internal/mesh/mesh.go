@@ -108,7 +108,7 @@ func (m *Mesh) dial(ctx context.Context, role string) (*nats.Conn, error) {
 			}
 		}),
 		nats.ReconnectHandler(func(nc *nats.Conn) {
-			m.recent.forget()
+			m.recent.doubt()
 			m.log.Info("NATS is back", "connection", role, "server", nc.ConnectedServerName())
 		}),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {

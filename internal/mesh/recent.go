@@ -15,7 +15,7 @@ import (
 // Bounds of what is remembered of what was sent to everybody: enough for the pages and
 // the counts of nearly everyone (MaxUnread), and for what a resume replays at most.
 const (
-	recentMsgs  = 2048
+	recentMsgs  = 1280
 	recentBytes = 4 << 20
 	// recentAge is how long what is remembered is believed when messages have been removed
 	// from their partition: they may be among these.
@@ -29,6 +29,8 @@ type recent struct {
 	part *partition
 	view atomic.Pointer[recentView] // nil: nothing yet
 	turn chan struct{}              // holds a token of who changes the view
+
+	doubted atomic.Bool
 
 	mu      sync.Mutex
 	loading *recentLoad      // nil: none
@@ -57,15 +59,45 @@ func newRecent(m *Mesh) *recent {
 
 func (r *recent) close() { r.stop() }
 
-// forget is for when a server has come back: it may have lost the end of the log.
-func (r *recent) forget() { r.view.Store(nil) }
+// doubt is for when a server has come back: it may have lost the end of the log.
+func (r *recent) doubt() { r.doubted.Store(true) }
+
+// current is the view. One that is in doubt is kept if the log still has its newest
+// message.
+func (r *recent) current(ctx context.Context) (*recentView, error) {
+	v := r.view.Load()
+	if v == nil || !r.doubted.Load() {
+		return v, nil
+	}
+	if err := r.take(ctx); err != nil {
+		return nil, err
+	}
+	defer r.leave()
+	if v = r.view.Load(); v == nil || !r.doubted.CompareAndSwap(true, false) {
+		return v, nil
+	}
+	kept := false
+	if n := len(v.msgs); n > 0 {
+		newest := v.msgs[n-1]
+		s, ok, err := r.m.reader.one(ctx, r.part, request{Seq: newest.seq, NextBy: newest.subject})
+		if err != nil {
+			r.doubt()
+			return nil, err
+		}
+		kept = ok && s.seq == newest.seq && s.at.Equal(newest.at)
+	}
+	if !kept {
+		r.view.Store(nil)
+	}
+	return r.view.Load(), nil
+}
 
 // run is what is remembered after a sequence, up to another. ok is false where it does
 // not reach: then the log is to be asked.
 func (r *recent) run(ctx context.Context, after, upTo uint64, limit, maxBytes int) (_ run, ok bool, err error) {
-	v := r.view.Load()
-	if v == nil || after < v.from {
-		return run{}, false, nil
+	v, err := r.current(ctx)
+	if v == nil || err != nil || after < v.from {
+		return run{}, false, err
 	}
 	if v, err = r.readOn(ctx, v, upTo); v == nil || err != nil || after < v.from {
 		return run{}, false, err
@@ -172,13 +204,15 @@ func (s *stored) size() int { return len(s.data) + len(s.subject) }
 // remembered.
 func (r *recent) upTo(ctx context.Context, state wire.LogState, enough func(*recentView) bool) (*recentView, error) {
 	for {
-		v := r.view.Load()
+		v, err := r.current(ctx)
+		if err != nil {
+			return nil, err
+		}
 		if v != nil && (v.life != state.Life || r.part.states.removed.Load() != v.removed && time.Since(v.began) > recentAge) {
 			r.view.CompareAndSwap(v, nil)
 			continue
 		}
 		if v != nil {
-			var err error
 			if v, err = r.readOn(ctx, v, state.Last); err != nil {
 				return nil, err
 			}

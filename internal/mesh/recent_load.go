@@ -16,6 +16,25 @@ const (
 	recentWait = 2 * time.Minute
 )
 
+// Remember reads what was sent to everybody, before anybody asks for it. It tries until it
+// has it, or ctx ends.
+func (m *Mesh) Remember(ctx context.Context) {
+	p := m.of(wire.Broadcast())
+	for ctx.Err() == nil {
+		state, err := p.states.get(ctx, m, time.Now())
+		if err == nil {
+			_, err = m.recent.upTo(ctx, state, func(*recentView) bool { return false })
+		}
+		if err == nil {
+			return
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(time.Second):
+		}
+	}
+}
+
 // recentLoad is one step of reading what is to be remembered. It goes on when nobody
 // waits any more: the next who asks has the use of it.
 type recentLoad struct {

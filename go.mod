@@ -2,6 +2,9 @@ module github.com/socialvibes/vibemesh
 
 go 1.26.0
 
+// What npm installs there may hold Go files of others.
+ignore ./frontend
+
 require (
 	firebase.google.com/go/v4 v4.19.0
 	github.com/alecthomas/kong v1.17.0

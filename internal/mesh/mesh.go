@@ -103,12 +103,12 @@ func (m *Mesh) dial(ctx context.Context, role string) (*nats.Conn, error) {
 		// be sent some time later, after its caller was told that it failed.
 		nats.ReconnectBufSize(-1),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+			m.recent.doubt()
 			if err != nil {
 				m.log.Warn("NATS is out of reach", "connection", role, "err", err)
 			}
 		}),
 		nats.ReconnectHandler(func(nc *nats.Conn) {
-			m.recent.doubt()
 			m.log.Info("NATS is back", "connection", role, "server", nc.ConnectedServerName())
 		}),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {

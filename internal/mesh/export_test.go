@@ -1,0 +1,21 @@
+package mesh
+
+import "time"
+
+// MakeRememberedOld lets what is remembered have been read some time ago.
+func (m *Mesh) MakeRememberedOld(by time.Duration) {
+	v := *m.recent.view.Load()
+	v.began = v.began.Add(-by)
+	m.recent.view.Store(&v)
+}
+
+// Remembered is how many messages are remembered.
+func (m *Mesh) Remembered() int {
+	if v := m.recent.view.Load(); v != nil {
+		return len(v.msgs)
+	}
+	return 0
+}
+
+// RecentMsgs is how many are remembered at most.
+const RecentMsgs = recentMsgs

@@ -79,7 +79,7 @@ func Connect(ctx context.Context, cfg Config, log *slog.Logger) (*Mesh, error) {
 		*l.to = &link{nc, js}
 	}
 	var err error
-	if m.reader, err = newReader(func() (*nats.Conn, error) { return m.dial(ctx, "history") }); err != nil {
+	if m.reader, err = newReader(func() (*nats.Conn, error) { return m.dial(ctx, "read") }); err != nil {
 		m.Close()
 		return nil, err
 	}
@@ -173,7 +173,7 @@ func (m *Mesh) Connected() error {
 	}
 	for _, l := range m.reader.lanes {
 		if !l.nc.IsConnected() {
-			return notConnected("history", l.nc)
+			return notConnected("read", l.nc)
 		}
 	}
 	return nil

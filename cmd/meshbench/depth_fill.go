@@ -223,11 +223,16 @@ func (d *diver) takeCursor(ctx context.Context, js jetstream.JetStream, missed i
 
 // connect opens a session of a user with the edge, who is new.
 func (d *diver) connect(ctx context.Context, uid string) (*client.Conn, wire.Hello, error) {
+	return dialAs(ctx, d.edge.addr, uid)
+}
+
+// dialAs opens a session of a user at an edge.
+func dialAs(ctx context.Context, addr, uid string) (*client.Conn, wire.Hello, error) {
 	token, err := auth.MintDev(auth.DevClaims{UID: uid, TTL: tokenLife}, time.Now())
 	if err != nil {
 		return nil, wire.Hello{}, err
 	}
-	conn, err := client.Dial(ctx, client.Options{URL: "http://" + d.edge.addr, Token: token})
+	conn, err := client.Dial(ctx, client.Options{URL: "http://" + addr, Token: token})
 	if err != nil {
 		return nil, wire.Hello{}, err
 	}

@@ -3,9 +3,14 @@
 package main
 
 import (
+	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"os"
+	"os/exec"
 	"strconv"
 	"time"
 
@@ -14,9 +19,20 @@ import (
 )
 
 // onlooker publishes to a user of its own, who has a socket, while something else
-// happens.
+// happens. It is a process of its own: what it sees is the mesh, not how busy the
+// clients beside it keep their process.
 type onlooker struct {
+	NATS string  `arg:"" help:"URL of NATS."`
+	Edge string  `arg:"" help:"Address of the edge."`
+	Rate float64 `arg:"" help:"Messages a second."`
+
 	acked, delivered hist
+}
+
+// onlooked is what an onlooker prints at its end.
+type onlooked struct {
+	Acked     hist `json:"acked"`
+	Delivered hist `json:"delivered"`
 }
 
 // onlookerID is the user; hardly a message of the log is for them.
@@ -32,31 +48,61 @@ func (d *diver) publishAlone(ctx context.Context) error {
 
 // beside publishes as long as do takes, and reports it under a name.
 func (d *diver) beside(ctx context.Context, name string, do func() error) error {
-	conn, _, err := d.connect(ctx, onlookerID)
+	self, err := os.Executable()
 	if err != nil {
 		return err
 	}
-	pub, err := newNATSPublisher(d.log.url, "sv")
+	cmd := exec.CommandContext(ctx, self, "onlooker", d.log.url, d.edge.addr, strconv.FormatFloat(d.Publish, 'f', -1, 64))
+	cmd.Stderr = os.Stderr
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		return err
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("starting the onlooker: %w", err)
+	}
+	out := bufio.NewReader(stdout)
+	if _, err = out.ReadString('\n'); err == nil { // it publishes
+		err = do()
+	}
+	var saw onlooked
+	err = errors.Join(err, stdin.Close(), json.NewDecoder(out).Decode(&saw), cmd.Wait())
+	d.out.add(name+": acknowledged", readings{took: saw.Acked})
+	d.out.add(name+": on the socket", readings{took: saw.Delivered})
+	return err
+}
+
+// Run publishes until standard input ends.
+func (o *onlooker) Run(ctx context.Context) error {
+	conn, _, err := dialAs(ctx, o.Edge, onlookerID)
+	if err != nil {
+		return err
+	}
+	pub, err := newNATSPublisher(o.NATS, "sv")
 	if err != nil {
 		return err
 	}
 	defer pub.close()
 	publishing, stop := context.WithCancel(ctx)
 	defer stop()
-	var o onlooker
 	published := make(chan int, 1)
 	failed := make(chan error, 1)
 	clock := newClock()
 	go func() {
-		n, err := o.publish(publishing, pub, clock, d.Publish)
+		n, err := o.publish(publishing, pub, clock, o.Rate)
 		failed <- err
 		published <- n
 	}()
 	received := make(chan error, 1)
 	until := make(chan int, 1)
 	go func() { received <- o.receive(ctx, conn, clock, until) }()
+	fmt.Println("publishing")
 
-	err = do()
+	_, err = io.Copy(io.Discard, os.Stdin)
 	stop()
 	err = errors.Join(err, <-failed)
 	until <- <-published
@@ -67,9 +113,7 @@ func (d *diver) beside(ctx context.Context, name string, do func() error) error 
 		err = errors.Join(err, fmt.Errorf("%w: what was published meanwhile did not arrive", errIncomplete))
 	}
 	_ = conn.Close(wire.CloseNormal) // all has arrived, or that is the error
-	d.out.add(name+": acknowledged", readings{took: o.acked})
-	d.out.add(name+": on the socket", readings{took: o.delivered})
-	return err
+	return errors.Join(err, json.NewEncoder(os.Stdout).Encode(onlooked{o.acked, o.delivered}))
 }
 
 // publish publishes steadily until ctx ends, each message when the last is

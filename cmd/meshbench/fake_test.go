@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -24,7 +25,7 @@ import (
 
 // TestMain lets the test binary be the worker and floor processes that a run starts.
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && (os.Args[1] == "worker" || os.Args[1] == "floor") {
+	if len(os.Args) > 1 && slices.Contains([]string{"worker", "floor", "onlooker"}, os.Args[1]) {
 		main()
 		return
 	}

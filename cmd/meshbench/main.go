@@ -125,6 +125,7 @@ type cli struct {
 	Million      millionCmd      `cmd:"" help:"Hold very many sockets, in one edge or several, and see that messages reach each."`
 	Depth        depthCmd        `cmd:"" help:"Fill a log with the messages of very many users, and measure what reading their history costs."`
 	Floor        floorCmd        `cmd:"" help:"Be the bare floor, a server in its own process."`
+	Onlooker     onlooker        `cmd:"" hidden:"" help:"Publish beside a measurement of depth, until stdin ends."`
 	Worker       workerCmd       `cmd:"" hidden:"" help:"Be one client process of a run; commands on stdin."`
 }
 

@@ -19,3 +19,19 @@ func (m *Mesh) Remembered() int {
 
 // RecentMsgs is how many are remembered at most.
 const RecentMsgs = recentMsgs
+
+// RememberedBytes is about how much memory their texts take.
+func (m *Mesh) RememberedBytes() (n int) {
+	v := m.recent.view.Load()
+	for i := range v.msgs {
+		s := &v.msgs[i]
+		n += len(s.data) + len(s.subject)
+		for name, values := range s.header {
+			n += len(name)
+			for _, value := range values {
+				n += len(value)
+			}
+		}
+	}
+	return n
+}

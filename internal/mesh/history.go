@@ -42,13 +42,17 @@ func (m *Mesh) Page(ctx context.Context, req wire.PageRequest) (wire.Page, error
 	}
 	for i := range page.State {
 		if lives[i] != 0 && lives[i] != page.State[i].Life {
+			m.recent.forgetBut(page.State[i].Life)
 			return page, unavailable(errAnotherLife)
 		}
 		if !concerned(i) {
 			page.State[i].First = 0 // whatever it has lost was not for them
 		}
 	}
-	m.fill(&page, merge(found, func(a, b *stored) bool { return a.at.Before(b.at) }), req)
+	all := merge(found, func(a, b *stored) bool { return a.at.Before(b.at) })
+	// What is remembered may be gone from the log: it is said to be, so it is not shown.
+	all = slices.DeleteFunc(all, func(s stored) bool { return s.seq < page.State[s.part].First })
+	m.fill(&page, all, req)
 	return page, nil
 }
 

@@ -55,8 +55,9 @@ func (m *Mesh) NewestUpTo(ctx context.Context, audiences []wire.Audience, upTo w
 		}
 	}
 	var c cut
+	now := time.Now()
 	if slices.Contains(audiences, wire.Broadcast()) {
-		if c, err = m.recent.cut(ctx, log, ends, limit); err != nil {
+		if c, err = m.recent.cut(ctx, now, log, ends, limit); err != nil {
 			return nil, err
 		}
 	}
@@ -66,7 +67,7 @@ func (m *Mesh) NewestUpTo(ctx context.Context, audiences []wire.Audience, upTo w
 		if len(where[i]) == 0 {
 			continue
 		}
-		s := search{m: m, part: m.parts[i], state: log[i], audiences: where[i], limit: limit, upTo: ends[i], keys: make(keySet)}
+		s := search{m: m, now: now, part: m.parts[i], state: log[i], audiences: where[i], limit: limit, upTo: ends[i], keys: make(keySet)}
 		group.Go(func() (err error) {
 			if s.after, err = m.recent.cutOf(ctx, c, s.part, log[i]); err == nil {
 				found[i], err = s.run(ctx)
@@ -84,6 +85,7 @@ func (m *Mesh) NewestUpTo(ctx context.Context, audiences []wire.Audience, upTo w
 // search looks for the newest entries of some audiences in one partition.
 type search struct {
 	m         *Mesh
+	now       time.Time // what has expired by then is not found
 	part      *partition
 	state     wire.LogState
 	audiences []wire.Audience
@@ -119,9 +121,8 @@ func (s *search) run(ctx context.Context) ([]wire.Entry, error) {
 				return nil, err
 			}
 		}
-		now := time.Now()
 		for i := range entries {
-			if len(found) < s.limit && s.keys.add(&entries[i]) && !entries[i].Expired(now) {
+			if len(found) < s.limit && s.keys.add(&entries[i]) && !entries[i].Expired(s.now) {
 				found = append(found, entries[i])
 			}
 		}

@@ -122,15 +122,21 @@ func (m *Mesh) unreadAgain(ctx context.Context, c *unreadCount, log span) ([]wir
 		ids = ids[n:]
 		group.Go(func() error {
 			after, upTo := log.only(first.Partition, first.Seq-1, last.Seq)
-			entries, _, err := m.unreadEntries(ctx, c.audiences, after, upTo, unreadNearby)
-			mu.Lock()
-			defer mu.Unlock()
-			for _, e := range entries {
-				if !c.state.IsRead(e.ID()) {
-					found = append(found, e)
+			for after[first.Partition] < upTo[first.Partition] { // a page holds so many bytes only
+				entries, through, err := m.unreadEntries(ctx, c.audiences, after, upTo, unreadNearby)
+				if err != nil {
+					return err
 				}
+				mu.Lock()
+				for _, e := range entries {
+					if !c.state.IsRead(e.ID()) {
+						found = append(found, e)
+					}
+				}
+				mu.Unlock()
+				after = through
 			}
-			return err
+			return nil
 		})
 	}
 	err := group.Wait()

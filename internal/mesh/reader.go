@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"sync"
@@ -202,13 +203,20 @@ func (r *reader) ask(ctx context.Context, p *partition, req request, take func(*
 	}
 }
 
-// lane is one that has the least to do, each in its turn.
+// lane is one that has the least to do, each in its turn. One without a server, at which
+// every request fails at once and which so never has anything to do, comes last.
 func (r *reader) lane() *lane {
 	turn := int(r.next.Load())
-	best := r.lanes[turn%len(r.lanes)]
+	var best *lane
+	load := int32(math.MaxInt32)
 	for i := range r.lanes {
-		if l := r.lanes[(turn+i)%len(r.lanes)]; l.busy.Load() < best.busy.Load() {
-			best = l
+		l := r.lanes[(turn+i)%len(r.lanes)]
+		busy := l.busy.Load()
+		if !l.nc.IsConnected() {
+			busy += readSlots
+		}
+		if busy < load {
+			best, load = l, busy
 		}
 	}
 	return best

@@ -62,8 +62,8 @@ func (r *recent) close() { r.stop() }
 // doubt is for when a server has come back: it may have lost the end of the log.
 func (r *recent) doubt() { r.doubted.Store(true) }
 
-// current is the view. One that is in doubt is kept if the log still has its newest
-// message.
+// current is the view. One that is in doubt is kept, up to its newest message, if the log
+// still has that.
 func (r *recent) current(ctx context.Context) (*recentView, error) {
 	v := r.view.Load()
 	if v == nil || !r.doubted.Load() {
@@ -76,7 +76,7 @@ func (r *recent) current(ctx context.Context) (*recentView, error) {
 	if v = r.view.Load(); v == nil || !r.doubted.CompareAndSwap(true, false) {
 		return v, nil
 	}
-	kept := false
+	var kept *recentView
 	if n := len(v.msgs); n > 0 {
 		newest := v.msgs[n-1]
 		s, ok, err := r.m.reader.one(ctx, r.part, request{Seq: newest.seq, NextBy: newest.subject})
@@ -84,11 +84,15 @@ func (r *recent) current(ctx context.Context) (*recentView, error) {
 			r.doubt()
 			return nil, err
 		}
-		kept = ok && s.seq == newest.seq && s.at.Equal(newest.at)
+		if ok && s.seq == newest.seq && s.at.Equal(newest.at) {
+			// What came behind it was for others, and may have been lost: its sequences
+			// are then given again, and are to be read again.
+			again := *v
+			again.through = newest.seq
+			kept = &again
+		}
 	}
-	if !kept {
-		r.view.Store(nil)
-	}
+	r.view.CompareAndSwap(v, kept)
 	return r.view.Load(), nil
 }
 
@@ -149,19 +153,27 @@ func (r *recent) readOn(ctx context.Context, v *recentView, upTo uint64) (*recen
 	if v = r.view.Load(); v == nil || v.through >= upTo {
 		return v, nil
 	}
-	next := *v
-	for next.through < upTo {
-		got, err := r.m.runOfLog(ctx, r.part, wire.Broadcast(), next.through, upTo, maxBatch, stretchBytes)
+	for v.through < upTo {
+		got, err := r.m.runOfLog(ctx, r.part, wire.Broadcast(), v.through, upTo, maxBatch, stretchBytes)
 		if err != nil {
 			return nil, err
 		}
+		if got.pending > recentMsgs { // none of this would be kept: it is quicker from the end
+			r.view.CompareAndSwap(v, nil)
+			return nil, nil
+		}
+		next := *v
 		// Behind what the views before this one can see.
 		next.msgs = append(next.msgs, r.parse(got.msgs, next.life)...)
 		next.through = got.through
+		next.trim()
+		// At once: the next who has little time goes on from here.
+		if !r.view.CompareAndSwap(v, &next) {
+			return nil, nil
+		}
+		v = &next
 	}
-	next.trim()
-	r.view.CompareAndSwap(v, &next)
-	return &next, nil
+	return v, nil
 }
 
 func (r *recent) take(ctx context.Context) error {
@@ -180,6 +192,7 @@ func (r *recent) parse(msgs []stored, life uint64) []stored {
 	for i := range msgs {
 		e, err := r.m.parseEntry(r.part, life, &msgs[i])
 		msgs[i].parsed = &parsed{life, e, err}
+		msgs[i].header = nil // publishers may have put much into it
 	}
 	return msgs
 }
@@ -194,6 +207,13 @@ func (v *recentView) trim() {
 	if drop := len(v.msgs) - keep; drop > 0 {
 		v.from, v.all = v.msgs[drop-1].seq, true
 		v.msgs = slices.Clone(v.msgs[drop:])
+	}
+}
+
+// forgetBut forgets what is of another life of the log: nobody else may ask for it.
+func (r *recent) forgetBut(life uint64) {
+	if v := r.view.Load(); v != nil && v.life != life {
+		r.view.CompareAndSwap(v, nil)
 	}
 }
 

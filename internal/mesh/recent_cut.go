@@ -24,8 +24,9 @@ type seqOfCut struct {
 	after     uint64
 }
 
-// cut is the one for a page of so many events up to the ends of a log.
-func (r *recent) cut(ctx context.Context, log []wire.LogState, ends []uint64, limit int) (c cut, err error) {
+// cut is the one for a page of so many events up to the ends of a log, which have not
+// expired at a time. The page must count the same ones, or it would not be full.
+func (r *recent) cut(ctx context.Context, now time.Time, log []wire.LogState, ends []uint64, limit int) (c cut, err error) {
 	if limit == 0 {
 		return c, nil
 	}
@@ -34,14 +35,14 @@ func (r *recent) cut(ctx context.Context, log []wire.LogState, ends []uint64, li
 		if end <= v.from {
 			return true // the page is further back than what is remembered
 		}
-		c = v.cut(r.m, end, limit)
+		c = v.cut(r.m, now, end, limit)
 		return c.seq > 0
 	})
 	return c, err
 }
 
-func (v *recentView) cut(m *Mesh, end uint64, limit int) cut {
-	now, keys := time.Now(), make(keySet)
+func (v *recentView) cut(m *Mesh, now time.Time, end uint64, limit int) cut {
+	keys := make(keySet)
 	for _, s := range slices.Backward(v.msgs) { // from the newest on, which may hide others
 		e, ok := m.entryOf(&s, v.life)
 		if !ok || !keys.add(&e) || e.Expired(now) || s.seq > end {

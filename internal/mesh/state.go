@@ -57,6 +57,9 @@ func (s *states) get(ctx context.Context, m *Mesh, since time.Time) (wire.LogSta
 		s.mu.Lock()
 		s.busy = nil
 		if err == nil {
+			if state.Life == s.state.Life && state.Last < s.state.Last {
+				m.recent.doubt() // it has lost its end, perhaps at a server that we have no connection to
+			}
 			s.state, s.asked = state, asked
 		}
 		s.mu.Unlock()

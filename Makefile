@@ -13,10 +13,11 @@ PEERS := cmd/meshbench/peers # a module of its own: its dependencies are not the
 # What `make run` starts: unsigned development tokens, on this machine only.
 RUN_ADDR ?= 127.0.0.1:8080
 RUN_SECRET ?= local-development-secret
+APP_ORIGINS ?= http://127.0.0.1:8081,http://localhost:8081
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## Build vibemesh, sv-cli and meshbench into bin/
@@ -24,10 +25,15 @@ build: ## Build vibemesh, sv-cli and meshbench into bin/
 
 .PHONY: run
 run: build ## Start the whole mesh on this machine, with a page at http://127.0.0.1:8080
-	WS_AUTH=$${WS_AUTH:-dev} WS_ADDR=$${WS_ADDR:-$(RUN_ADDR)} WS_PUBLISH_SECRET=$${WS_PUBLISH_SECRET:-$(RUN_SECRET)} exec bin/vibemesh run
+	WS_AUTH=$${WS_AUTH:-dev} WS_ADDR=$${WS_ADDR:-$(RUN_ADDR)} WS_PUBLISH_SECRET=$${WS_PUBLISH_SECRET:-$(RUN_SECRET)} \
+		WS_ALLOWED_ORIGINS=$${WS_ALLOWED_ORIGINS:-$(APP_ORIGINS)} exec bin/vibemesh run
+
+.PHONY: app
+app: ## Serve the demo app at http://127.0.0.1:8081, beside `make run`
+	scripts/app
 
 .PHONY: test
-test: test-go test-firebase test-browser ## Run every test; installs what they need
+test: test-go test-firebase test-browser test-app test-e2e ## Run every test; installs what they need
 
 .PHONY: test-go
 test-go: ## Unit, property and whole-program tests, under the race detector
@@ -43,6 +49,25 @@ test-browser: build test/browser/node_modules/.installed ## The page, in a real 
 	scripts/ensure-chromium
 	cd test/browser && CHROMIUM="$$(../../scripts/ensure-chromium)" VIBEMESH_BIN="$(CURDIR)/bin/vibemesh" npm test --silent
 
+# Nothing of the app's tools asks the network for anything once it is installed.
+test-app test-e2e export-app: export CI = 1
+test-app test-e2e export-app: export EXPO_NO_TELEMETRY = 1
+test-app test-e2e export-app: export EXPO_OFFLINE = 1
+
+.PHONY: test-app
+test-app: build frontend/node_modules/.installed ## The TypeScript client, and the parts of the app: types, lint, tests, size
+	cd frontend/packages/client && npm run --silent typecheck && npm run --silent build && VIBEMESH_BIN="$(CURDIR)/bin/vibemesh" npm test --silent && npm run --silent size
+	cd frontend && npm run --silent typecheck && npm run --silent lint && npm test --silent
+
+.PHONY: test-e2e
+test-e2e: build frontend/node_modules/.installed test/firebase/node_modules/.installed test/browser/node_modules/.installed ## The app, as people use it, in a real Chromium
+	scripts/ensure-chromium
+	cd frontend && CHROMIUM="$$(../scripts/ensure-chromium)" VIBEMESH_BIN="$(CURDIR)/bin/vibemesh" npm run --silent e2e
+
+.PHONY: export-app
+export-app: frontend/node_modules/.installed ## Bundle the app for Android and iOS
+	cd frontend && npm run --silent build:native
+
 KTLS_MODULES := tls gcm ghash-generic ctr chacha20poly1305 chacha-generic poly1305-generic
 .PHONY: test-ktls
 test-ktls: ## Kernel TLS, on an emulated machine whose kernel has it
@@ -53,6 +78,10 @@ test-ktls: ## Kernel TLS, on an emulated machine whose kernel has it
 
 test/%/node_modules/.installed: test/%/package-lock.json
 	cd test/$* && npm ci --ignore-scripts --no-audit --no-fund
+	touch $@
+
+frontend/node_modules/.installed: frontend/package-lock.json
+	cd frontend && npm ci --ignore-scripts --no-audit --no-fund
 	touch $@
 
 .PHONY: lint
@@ -96,4 +125,4 @@ million-mesh: ## EDGES (50) edges of SOCKETS (19000) each, and messages to all o
 
 .PHONY: clean
 clean: ## Remove what was built and installed
-	rm -rf bin test/*/node_modules
+	rm -rf bin test/*/node_modules frontend/node_modules frontend/dist frontend/dist-native frontend/packages/*/dist

@@ -1,0 +1,1 @@
+export { DemoApp as default } from './src/app/DemoApp';

@@ -1,0 +1,65 @@
+// A device's way to the mesh: a TCP relay that, like a load balancer, gives each socket to the next edge, and that
+// can be cut. (What Chromium emulates as offline does not end the WebSockets that are open.)
+import { once } from 'node:events';
+import { connect, createServer } from 'node:net';
+
+const isUpgrade = /\r\nupgrade: *websocket\r\n/i;
+
+export class Gateway {
+  #edges;
+  #server;
+  #sockets = new Set();
+  #cut = false;
+
+  /** edges: answers with the ports to try, the best one first; upgrade: it is for a WebSocket. */
+  static async open(edges) {
+    const gateway = new Gateway();
+    gateway.#edges = edges;
+    gateway.#server = createServer((socket) => gateway.#accept(socket)).listen(0, '127.0.0.1');
+    await once(gateway.#server, 'listening');
+    gateway.url = `http://127.0.0.1:${gateway.#server.address().port}`;
+    return gateway;
+  }
+
+  #accept(socket) {
+    this.#keep(socket);
+    if (this.#cut) return socket.resetAndDestroy();
+    socket.once('data', (head) => {
+      socket.pause();
+      this.#relay(socket, head, this.#edges(isUpgrade.test(head.toString('latin1'))));
+    });
+  }
+
+  #relay(socket, head, [port, ...others]) {
+    if (port === undefined || socket.destroyed) return socket.resetAndDestroy();
+    const edge = this.#keep(connect(port, '127.0.0.1'));
+    let connected = false;
+    edge.once('connect', () => {
+      connected = true;
+      edge.write(head);
+      socket.pipe(edge).pipe(socket);
+      socket.once('close', () => edge.destroy());
+    });
+    edge.once('close', () => (connected ? socket.resetAndDestroy() : this.#relay(socket, head, others)));
+  }
+
+  #keep(socket) {
+    this.#sockets.add(socket);
+    return socket.setNoDelay().on('error', () => {}).once('close', () => this.#sockets.delete(socket));
+  }
+
+  /** Ends what is open, and lets nothing through. */
+  cut() {
+    this.#cut = true;
+    for (const socket of this.#sockets) socket.resetAndDestroy();
+  }
+
+  mend() {
+    this.#cut = false;
+  }
+
+  close() {
+    this.cut();
+    this.#server.close();
+  }
+}

@@ -1,0 +1,18 @@
+export { describeEvent, describeSchemes, type Content, type Describe } from './content';
+export { Bell, type BellProps } from './header/Bell';
+export { ConnectionPill, type ConnectionPillProps } from './header/ConnectionPill';
+export { Header, type HeaderProps } from './header/Header';
+export { Mark } from './header/Mark';
+export { NotificationHistory, type HistoryInbox, type NotificationHistoryProps } from './notifications/NotificationHistory';
+export { Blank, type BlankProps } from './parts/Blank';
+export { Button, type ButtonProps } from './parts/Button';
+export { IconButton, type IconButtonProps } from './parts/IconButton';
+export { Notice, type NoticeProps } from './parts/Notice';
+export { Picture, type PictureProps } from './parts/Picture';
+export { Sheet, type SheetProps } from './parts/Sheet';
+export { fades, focusRing, heading, type PressState } from './parts/web';
+export { Words, type WordsProps } from './parts/Words';
+export { EventDetailModal, type ActionHandler, type EventDetailModalProps } from './toast/EventDetailModal';
+export { EventToast, toastDuration, type EventToastProps } from './toast/EventToast';
+export { ToastHost, type ToastHostProps } from './toast/ToastHost';
+export { ToastProvider, useOpenEvent, type ToastInbox, type ToastProviderProps } from './toast/ToastProvider';

@@ -1,0 +1,2 @@
+export { openAction } from './openAction';
+export { defaultSchemes, resolveAction, safeImage, type Action } from './resolveAction';

@@ -192,6 +192,27 @@ describe('the count', () => {
     expect(inbox.getState().unread).toBe(3);
   });
 
+  it('is of what is here when no read state follows hello, and one comes later', async () => {
+    const { inbox, server } = await opened(8);
+    FakeSocket.last.end(1006);
+    await pass(500);
+    const socket = await greet({ cursor: 'C8', resumed: true, unread: 8 });
+    server.add(event(9));
+    socket.say(event(9), { type: 'read', cursor: 'R', up_to: [idOf(8)] });
+    expect(inbox.getState().unread).toBe(1);
+  });
+
+  it('is by the history where the read state is of a session that is no more', async () => {
+    const { inbox, server } = await opened(3);
+    FakeSocket.last.end(1006);
+    server.state = { up_to: [idOf(2)] };
+    await pass(500);
+    await greet({ resumed: false });
+    await pass();
+    expect(unreadOf(inbox)).toEqual([3]);
+    expect(inbox.getState().unread).toBe(1);
+  });
+
   it('is that of the history where hello has none', async () => {
     const server = new FakeHistory().add(...range(1, 8).map((n) => event(n)));
     const { made, inbox } = over(server);
@@ -224,6 +245,17 @@ describe('marks', () => {
     expect(client.pendingReads).toEqual([]);
   });
 
+  it('that contradict each other are shown as the last of them says', async () => {
+    const { inbox } = await opened(2);
+    inbox.markRead(idOf(2));
+    inbox.markUnread(idOf(2));
+    expect(unreadOf(inbox)).toEqual([2, 1]);
+    inbox.markAllRead();
+    expect(unreadOf(inbox)).toEqual([]);
+    inbox.markUnread(idOf(1));
+    expect(unreadOf(inbox)).toEqual([1]);
+  });
+
   it('that the server refuses are taken back', async () => {
     const { inbox, socket } = await opened(3);
     inbox.markRead(idOf(1), idOf(2));
@@ -251,10 +283,12 @@ describe('marks', () => {
   });
 
   it('of all, where nothing is known, are the server\'s to understand', async () => {
-    const { inbox, socket } = await opened(0);
+    const { inbox, socket, says } = await opened(0);
     inbox.markAllRead();
     await pass();
     expect(socket.sent).toEqual(['{"type":"read","all":true}']);
+    says(event(1, { ts: Date.now() - 1 }), event(2, { ts: Date.now() + 1 }));
+    expect(unreadOf(inbox)).toEqual([2]);
   });
 
   it('made while offline survive a restart', async () => {

@@ -326,6 +326,18 @@ describe('an inbox', () => {
     expect(inbox.getState().items).toEqual([]);
   });
 
+  it('forgets what a slow store gives after that', async () => {
+    const made = make({ fetch: new FakeHistory().fetch as typeof fetch });
+    let answer: (text: string) => void = () => {};
+    const inbox = createInbox(made.client, { store: { ...memoryStore(), get: () => new Promise((resolve) => (answer = resolve)) } });
+    inbox.start();
+    const forgotten = made.client.forget();
+    answer(JSON.stringify({ v: 1, items: [{ ...event(1), read: false }], beyond: 0 }));
+    await pass(2_000);
+    await forgotten;
+    expect(numbers(inbox)).toEqual([]);
+  });
+
   it('may have a store of its own, and one that fails', async () => {
     const own = { get: () => Promise.reject(new Error('no')), set: () => Promise.reject(new Error('no')), remove: () => Promise.reject(new Error('no')) };
     const made = make({ fetch: new FakeHistory().fetch as typeof fetch });

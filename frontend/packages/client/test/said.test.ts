@@ -114,6 +114,14 @@ describe('signals', () => {
     expect(made.client.state).toBe('live');
   });
 
+  it('are not held back by a clock that is set back', async () => {
+    const made = make();
+    await live(made);
+    expect(made.client.signal('chess', 'typing')).toBe(true);
+    vi.setSystemTime(Date.now() - 3_600_000);
+    expect(made.client.signal('chess', 'typing')).toBe(true);
+  });
+
   it('come in', async () => {
     const made = make({ signals: true });
     const socket = await live(made);

@@ -28,12 +28,12 @@ export interface Topics {
 export function createTopics(initial: readonly string[], wake: () => void, report: Report): Topics {
   const wanted = new Set<string>();
   let asked = new Set<string>(); // on this connection; one that was refused is not asked for again
+  let again = new Set<string>(); // of these, to be asked for once more
   let timer: ReturnType<typeof setTimeout> | undefined;
 
   function join(topic: string): void {
     if (wanted.has(topic)) return;
-    if (!isTopic(topic)) return report('refused', topic);
-    if (wanted.size === MOST) return report('refused', topic);
+    if (!isTopic(topic) || wanted.size === MOST) return report('refused', topic);
     wanted.add(topic);
     wake();
   }
@@ -56,7 +56,7 @@ export function createTopics(initial: readonly string[], wake: () => void, repor
         asked.delete(left);
         return { type: 'unsubscribe', topic: left };
       }
-      const topic = [...wanted].find((topic) => !asked.has(topic));
+      const topic = [...wanted].find((topic) => !asked.has(topic) || again.delete(topic));
       if (topic === undefined) return undefined;
       asked.add(topic);
       return { type: 'subscribe', topic };
@@ -64,10 +64,13 @@ export function createTopics(initial: readonly string[], wake: () => void, repor
     unavailable() {
       clearTimeout(timer);
       timer = setTimeout(() => {
-        asked.clear(); // to ask again for one that the session has changes nothing
+        again = new Set(asked); // for one that the session has it changes nothing
         wake();
       }, AGAIN * (1 + Math.random()));
     },
-    lost: () => clearTimeout(timer),
+    lost() {
+      clearTimeout(timer);
+      again.clear();
+    },
   };
 }

@@ -83,6 +83,11 @@ describe('topics', () => {
     socket.say({ type: 'error', code: 'unavailable', message: 'that cannot be done now' });
     await pass(15_001);
     expect(topicsOf(socket)).toEqual(['+secret', '-secret', '+slow', '+slow']);
+    socket.say({ type: 'error', code: 'unavailable', message: 'that cannot be done now' });
+    await pass(15_000);
+    made.client.leave('slow'); // before it is asked for again
+    await pass(1);
+    expect(topicsOf(socket).slice(4)).toEqual(['-slow']);
   });
 });
 

@@ -131,3 +131,18 @@ scenario('in Danish', async (stage) => {
   await device.list().getByText('I dag').waitFor();
   assert.equal(await device.page.evaluate(() => globalThis.document.documentElement.lang), 'da');
 });
+
+scenario('from right to left', async (stage) => {
+  const ada = await stage.person('ada');
+  for (const viewport of [{ width: 1280, height: 800 }, { width: 320, height: 640 }]) {
+    const device = await stage.open({ person: ada, viewport });
+    await device.page.evaluate(() => { globalThis.document.documentElement.dir = 'rtl'; });
+    const title = `مرحبا ${viewport.width}`;
+    await device.bell().click();
+    await stage.mesh.toast({ title, teaser: 'السبت عند البحيرة' }, { user: ada.id });
+    await device.row(title).waitFor();
+    await fits(device, 'the history');
+    const [bell, back] = await Promise.all([device.bell().boundingBox(), device.button('Back').boundingBox()]);
+    assert.ok(bell.x < back.x, 'the header runs from right to left');
+  }
+});

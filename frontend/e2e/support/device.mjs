@@ -1,7 +1,7 @@
 // One device of one person: a browser context, what the person does at it, and what is to be seen.
 import assert from 'node:assert/strict';
 import { project } from './emulator.mjs';
-import { noteToasts } from './in-page.mjs';
+import { misfits, noteToasts, scrollList } from './in-page.mjs';
 import { patience, until } from './until.mjs';
 import { words } from './words.mjs';
 
@@ -68,6 +68,7 @@ export class Device {
   async signIn() {
     await this.fillIn(this.person);
     await this.live();
+    await this.badge(this.hello.unread); // what was broadcast before counts for whoever is new, too
   }
 
   /** Waits until events come live, and the list is there. */
@@ -107,27 +108,45 @@ export class Device {
     });
   }
 
+  /** Dismisses all toasts, and the line that counts the others. */
+  async noToasts() {
+    await this.dismissAll();
+    const more = this.toasts().getByRole('button');
+    if (await more.count()) await more.click(); // leads to the list
+    await until('no toast is left', async () => (await more.count()) === 0);
+  }
+
   list() { return this.page.getByRole('region', { name: this.words.list, exact: true }); }
 
   row(title) { return this.list().locator('[data-row]', { hasText: title }); }
 
-  /** The titles of all rows that there are to scroll to, newest first. */
-  async titles() {
-    const scroller = this.list().locator('> *').first();
-    const found = new Map();
-    await scroller.evaluate((element) => element.scrollTo(0, 0));
+  /**
+   * The titles in the list that begin so, newest first; one that stands there twice is there twice. There should be `count`:
+   * it looks at the whole list, and for those that are missing until it loses patience.
+   */
+  async titles(beginning, count) {
+    const titles = [];
+    let ends = 0;
+    await this.list().evaluate(scrollList, 'top');
     await until('the end of the list', async () => {
-      const rows = await this.list().locator('[data-row]').evaluateAll((all) => all.map((row) => [row.getBoundingClientRect().top, row.getAttribute('aria-label')]));
-      const { top, end } = await scroller.evaluate((element) => {
-        const at = element.scrollTop;
-        const last = at + element.clientHeight >= element.scrollHeight - 1;
-        if (!last) element.scrollTo(0, at + element.clientHeight * 0.8);
-        return { top: at, end: last };
-      });
-      for (const [y, label] of rows) found.set(`${label}@${Math.round(y + top)}`, { y: y + top, label });
-      return end;
-    });
-    return [...found.values()].sort((a, b) => a.y - b.y).map(({ label }) => titleOf(label));
+      const { rows, end } = await this.list().evaluate(scrollList, 'on');
+      const seen = rows.map(titleOf).filter((title) => title.startsWith(beginning));
+      titles.push(...seen.filter((title, n) => !titles.includes(title) || seen.indexOf(title) < n));
+      ends = end ? ends + 1 : 0;
+      return ends > 2 && titles.length >= count;
+    }).catch(() => {}); // what is missing, the test will tell
+    return titles;
+  }
+
+  /** Waits until this device has stored something with this title. */
+  async kept(title) {
+    const stored = (text) => Object.values(globalThis.localStorage).some((value) => value.includes(text));
+    await until(`"${title}" is stored`, () => this.page.evaluate(stored, title));
+  }
+
+  /** Fails when something is wider than the window, or out of it. */
+  async fits(what) {
+    assert.deepEqual(await this.page.evaluate(misfits), [], what);
   }
 
   /** Without a network, as far as the page and the mesh can tell. */
@@ -139,5 +158,5 @@ export class Device {
   }
 }
 
-/** What is said of a toast or a row begins with its title, as a sentence. */
+// What is said of a toast or a row begins with its title, as a sentence.
 const titleOf = (label) => label.split('. ')[0].replace(/\.$/, '');

@@ -30,14 +30,14 @@ export class Emulator {
   }
 
   /** Somebody who has an account, and whom no other test knows. */
-  async person(name = 'ada') {
-    const email = `${name}.${++this.#people}@example.com`;
+  async person(name = 'ada', email = `${name}.${++this.#people}@example.com`) {
     const account = { email, password: randomBytes(9).toString('base64url') };
-    const { localId } = await this.#post('accounts:signUp?key=any', { ...account, returnSecureToken: true });
-    return { ...account, id: localId };
+    const { localId, idToken } = await this.#post('accounts:signUp?key=any', { ...account, returnSecureToken: true });
+    return { ...account, id: localId, token: idToken };
   }
 
   async #post(path, body) {
+    this.#program.expectRunning();
     const answer = await fetch(`${this.url}/identitytoolkit.googleapis.com/v1/${path}`, {
       method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body),
     });

@@ -9,7 +9,7 @@ export class Gateway {
   #edges;
   #server;
   #sockets = new Set();
-  #cut = false;
+  #passes = () => true;
 
   /** edges: answers with the ports to try, the best one first; upgrade: it is for a WebSocket. */
   static async open(edges) {
@@ -23,10 +23,11 @@ export class Gateway {
 
   #accept(socket) {
     this.#keep(socket);
-    if (this.#cut) return socket.resetAndDestroy();
     socket.once('data', (head) => {
+      const upgrade = isUpgrade.test(head.toString('latin1'));
+      if (!this.#passes(upgrade)) return socket.resetAndDestroy();
       socket.pause();
-      this.#relay(socket, head, this.#edges(isUpgrade.test(head.toString('latin1'))));
+      this.#relay(socket, head, this.#edges(upgrade));
     });
   }
 
@@ -50,12 +51,17 @@ export class Gateway {
 
   /** Ends what is open, and lets nothing through. */
   cut() {
-    this.#cut = true;
+    this.#passes = () => false;
     for (const socket of this.#sockets) socket.resetAndDestroy();
   }
 
   mend() {
-    this.#cut = false;
+    this.#passes = () => true;
+  }
+
+  /** Lets WebSockets through, and no other requests. */
+  mendSockets() {
+    this.#passes = (upgrade) => upgrade;
   }
 
   close() {

@@ -27,7 +27,7 @@ export class Mesh {
   #requests = 0;
 
   /** origin: of the pages that may connect. */
-  constructor({ edges = 3, origin, emulator }) {
+  constructor({ edges, origin, emulator }) {
     this.size = edges;
     this.#settings = {
       PATH: process.env.PATH, HOME: this.#dir, WS_AUTH: 'firebase', FIREBASE_PROJECT_ID: project, FIREBASE_AUTH_EMULATOR_HOST: emulator.host,
@@ -88,10 +88,21 @@ export class Mesh {
     return this.#post('events', { events });
   }
 
-  async #post(route, body) {
-    const { url } = this.#nodes[this.#requests++ % this.size];
-    const answer = await fetch(`${url}/api/v1/ws/${route}`, { method: 'POST', headers: { 'X-SV-KEY': secret }, body: JSON.stringify(body) });
-    assert.equal(answer.status, 201, await answer.clone().text());
+  /** Marks events as read, as their person. */
+  read(token, ids) {
+    return this.#post('read', { read: ids }, { Authorization: `Bearer ${token}` });
+  }
+
+  /** Ends the sessions of a person, as an operator does. */
+  disconnect(user) {
+    return this.#post('disconnect', { user, reason: 'house rules' });
+  }
+
+  async #post(route, body, headers = { 'X-SV-KEY': secret }) {
+    const running = this.#nodes.filter((node) => node.program.running);
+    const { url } = running[this.#requests++ % running.length];
+    const answer = await fetch(`${url}/api/v1/ws/${route}`, { method: 'POST', headers, body: JSON.stringify(body) });
+    assert.ok(answer.ok, `${answer.status} ${await answer.clone().text()}`);
     return answer.json();
   }
 

@@ -35,6 +35,7 @@ export async function freePorts(count) {
 export class Program {
   #child;
   #output = '';
+  #end;
 
   constructor(name, command, args, { cwd, env }) {
     this.name = name;
@@ -43,24 +44,30 @@ export class Program {
     this.ended = new Promise((resolve) => {
       this.#child.on('error', (cause) => resolve(String(cause))).on('exit', (code, signal) => resolve(String(signal ?? code)));
     });
-    void this.ended.then(() => running.delete(this));
+    this.running = true;
+    void this.ended.then((how) => {
+      this.#end = how;
+      this.running = false;
+      running.delete(this);
+    });
     running.add(this);
     for (const stream of [this.#child.stdout, this.#child.stderr]) {
       stream.on('data', (data) => { this.#output = (this.#output + data).slice(-20_000); });
     }
   }
 
+  /** Throws when it has ended by itself, with what it said last. */
+  expectRunning() {
+    if (!this.running) throw new Error(`${this.name} has ended (${this.#end}):\n${this.#output}`);
+  }
+
   /** Waits until an address answers with 200. */
   async ready(url, ms) {
-    let end;
-    void this.ended.then((how) => { end = how; });
     const answers = async () => {
-      if (end !== undefined) throw new Error(`it ended (${end})`);
+      this.expectRunning();
       return fetch(url).then((answer) => answer.ok, () => false);
     };
-    await until(`${this.name} answers at ${url}`, answers, ms).catch((cause) => {
-      throw new Error(`${this.name} is not ready: ${cause.message}\n${this.#output}`);
-    });
+    await until(`${this.name} answers at ${url}`, answers, ms);
   }
 
   signal(signal = 'SIGKILL') {

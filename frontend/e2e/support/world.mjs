@@ -10,10 +10,11 @@ import { build } from './build.mjs';
 import { Device } from './device.mjs';
 import { Emulator } from './emulator.mjs';
 import { Mesh } from './mesh.mjs';
-import { servePages } from './pages.mjs';
+import { page as pageAt, servePages } from './pages.mjs';
 
 class World {
   emulator = new Emulator();
+  meshes = [];
 
   async open() {
     const emulator = this.emulator.start();
@@ -21,8 +22,15 @@ class World {
     this.pages = await servePages(this.dist);
     this.origin = this.pages.origin;
     await emulator;
-    this.mesh = new Mesh({ origin: this.origin, emulator: this.emulator });
-    await Promise.all([this.mesh.start(), this.#launch()]);
+    [this.mesh] = await Promise.all([this.startMesh(3), this.#launch()]);
+  }
+
+  /** Starts a mesh of so many edges; it stops with the world. */
+  async startMesh(edges) {
+    const mesh = new Mesh({ edges, origin: this.origin, emulator: this.emulator });
+    this.meshes.push(mesh);
+    await mesh.start();
+    return mesh;
   }
 
   async #launch() {
@@ -30,14 +38,16 @@ class World {
     this.browser = await chromium.launch({
       executablePath: execFileSync(script, { encoding: 'utf8' }).trim(),
       args: ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
-        '--disable-background-networking', '--disable-component-update', '--disable-sync'],
+        '--disable-background-networking', '--disable-component-update', '--disable-sync',
+        // A page that a test itself serves comes from nowhere, and could not reach this machine.
+        '--disable-features=LocalNetworkAccessChecks'],
     });
   }
 
   async close() {
     await this.browser?.close();
     this.pages?.close();
-    await Promise.all([this.mesh?.stop(), this.emulator.stop()]);
+    await Promise.all([...this.meshes.map((mesh) => mesh.stop()), this.emulator.stop()]);
   }
 }
 
@@ -47,20 +57,25 @@ export const world = new World();
 export class Stage {
   devices = [];
 
-  constructor({ mesh = world.mesh } = {}) {
-    this.mesh = mesh;
+  constructor() {
+    this.mesh = world.mesh;
     this.emulator = world.emulator;
     this.browser = world.browser;
     this.origin = world.origin;
   }
 
-  person(name) { return this.emulator.person(name); }
+  person(name, email) { return this.emulator.person(name, email); }
 
   /** Opens the app on a new device; with a person, signed in. */
   async open(options) {
     const device = await Device.open(this, options);
     this.devices.push(device);
     return device;
+  }
+
+  /** Gives a device the app's own files from now on, with or without a network. */
+  async servePagesTo({ context }) {
+    await context.route(`${this.origin}/**`, async (route) => route.fulfill(await pageAt(world.dist, new URL(route.request().url()).pathname)));
   }
 
   faultless() {
@@ -83,8 +98,10 @@ export class Stage {
 
 /** A test with people and devices of its own. No page may log an error. */
 export function scenario(name, play, { timeout = 90_000 } = {}) {
-  test(name, { timeout }, async () => {
+  if (!name.includes(process.env.E2E_ONLY ?? '')) return;
+  test(name, { timeout }, async (t) => {
     const stage = new Stage();
+    stage.note = (text) => t.diagnostic(text);
     try {
       await play(stage);
       stage.faultless();

@@ -20,3 +20,8 @@ var Mirror []byte
 //
 //go:embed revoked.json
 var Revoked []byte
+
+// Permissions says who may publish and subscribe to what, by role.
+//
+//go:embed permissions.json
+var Permissions []byte

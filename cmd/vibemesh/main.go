@@ -17,6 +17,7 @@ import (
 	"github.com/joho/godotenv"
 	"github.com/socialvibes/vibemesh/internal/app"
 	"github.com/socialvibes/vibemesh/internal/config"
+	"github.com/socialvibes/vibemesh/internal/trace"
 	"golang.org/x/term"
 )
 
@@ -28,6 +29,10 @@ type cli struct {
 	Edge      settings  `cmd:"" help:"Run an edge: it holds the sockets."`
 	API       settings  `cmd:"" name:"api" help:"Run the HTTP API: publishing and history."`
 	Provision provision `cmd:"" help:"Create the log in NATS, or change it to fit the settings, and exit."`
+
+	Credentials credentialsCommand `cmd:"" help:"Make the accounts and users of a nats-server: keys, permissions of each role, credentials files."`
+
+	Healthcheck healthcheck `cmd:"" help:"Ask the process on this machine whether it is well; exit code 0 or 1."`
 
 	Version kong.VersionFlag `help:"Print the version and exit."`
 }
@@ -72,6 +77,12 @@ func run(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "vibemesh: %v\nvibemesh --help lists the commands and settings.\n", err)
 		return 2
 	}
+	if chosen.Command() == "credentials" {
+		return makeCredentials(&c.Credentials, stdout, stderr)
+	}
+	if chosen.Command() == "healthcheck" {
+		return c.Healthcheck.run(stdout, stderr)
+	}
 	cfg := map[string]config.Config{
 		"run": c.Run.Config, "edge": c.Edge.Config, "api": c.API.Config, "provision": c.Provision.Config,
 	}[chosen.Command()]
@@ -89,16 +100,20 @@ func run(args []string, stdout, stderr io.Writer) int {
 	case c.Provision.DryRun:
 		return dryRun(cfg, stdout, log)
 	default:
-		return serve(cfg, role, log)
+		return serve(cfg, role, stderr, log)
 	}
 }
 
-func serve(cfg config.Config, role config.Role, log *slog.Logger) int {
+func serve(cfg config.Config, role config.Role, stderr io.Writer, log *slog.Logger) int {
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer cancel()
 	starting, startCancel := context.WithTimeout(ctx, startTimeout)
 	defer startCancel()
 	a, err := app.Start(starting, cfg, role, version, log)
+	if errors.Is(err, trace.ErrSettings) {
+		fmt.Fprintf(stderr, "vibemesh: the settings are not usable:\n%v\n", err)
+		return 2
+	}
 	if err != nil {
 		log.Error("cannot start", "err", err)
 		return 1

@@ -1,5 +1,5 @@
 // Package api is the REST side of Vibemesh: publishing and history, below
-// /api/v1, and their OpenAPI description at /openapi.json.
+// /api/v1, and their OpenAPI description at /openapi.json and, to read, at /docs.
 //
 // Huma routes, writes answers and describes; the bodies are read and checked
 // here, so that one answer names every wrong field, whether the body's structure
@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"path"
 	"strings"
 	"time"
 
@@ -22,6 +23,7 @@ import (
 
 	"github.com/socialvibes/vibemesh/internal/auth"
 	"github.com/socialvibes/vibemesh/internal/schema"
+	"github.com/socialvibes/vibemesh/internal/trace"
 	"github.com/socialvibes/vibemesh/internal/wire"
 )
 
@@ -57,12 +59,18 @@ type Config struct {
 	HistorySize    int      // most events of one history page; 0: the history is off
 	AllowedOrigins []string // such as "https://app.example.com", or "*"; none: same origin only
 	Version        string   // of the program, shown in the OpenAPI document
+	Node           string   // this process, shown in the status
 
-	Edges    Edges         // nil: there is no presence, disconnect or revoke
-	MaxDelay time.Duration // how far ahead a message can be scheduled; 0, and at most: a year
+	PublishRate  float64 // messages a second of one publisher: a secret, or a person; 0: no limit
+	PublishBurst int     // of them at once; 0: what comes in a second, at least what one request may hold
+	AccessLog    bool    // each request is logged as information, not for debugging
+
+	Edges    Edges           // nil: there is no presence, disconnect or revoke
+	Trace    *trace.Recorder // of requests; nil: none
+	MaxDelay time.Duration   // how far ahead a message can be scheduled; 0, and at most: a year
 }
 
-// API is the handler of /api/v1 and /openapi.json.
+// API is the handler of /api/v1, /openapi.json and /docs.
 type API struct {
 	cfg     Config
 	secrets [][sha256.Size]byte
@@ -73,18 +81,41 @@ type API struct {
 	edges   Edges
 	schemas *schema.Registry
 	toast   toastFields
+	rates   *rates
 	log     *slog.Logger
 	metrics metrics
-	mux     *http.ServeMux
+	docs    docs
+	mux     *routes
 	openapi []byte
 	handler http.Handler
+}
+
+// routes keeps what is registered, so that a test can hold the document against it.
+type routes struct {
+	*http.ServeMux
+	patterns []string
+}
+
+// HandleFunc implements humago.Mux.
+func (m *routes) HandleFunc(pattern string, handler func(http.ResponseWriter, *http.Request)) {
+	m.patterns = append(m.patterns, pattern)
+	m.ServeMux.HandleFunc(pattern, handler)
+}
+
+// match is ServeMux's Handler, but for paths such as /a//b, which that redirects: there is
+// nothing at them.
+func (m *routes) match(r *http.Request) (h http.Handler, pattern string) {
+	if path.Clean(r.URL.Path) != r.URL.Path {
+		return http.NotFoundHandler(), ""
+	}
+	return m.Handler(r)
 }
 
 // New builds the handler. Its error says which field of cfg to change.
 func New(cfg Config, v auth.Verifier, p Publisher, h History, schemas *schema.Registry, log *slog.Logger) (*API, error) {
 	a := &API{
 		cfg: cfg, verify: v, publish: p, history: h, edges: cfg.Edges, schemas: schemas, log: log,
-		metrics: newMetrics(), mux: http.NewServeMux(), origins: make(map[string]bool),
+		metrics: newMetrics(), mux: &routes{ServeMux: http.NewServeMux()}, origins: make(map[string]bool),
 	}
 	if err := a.configure(); err != nil {
 		return nil, err
@@ -94,7 +125,10 @@ func New(cfg Config, v auth.Verifier, p Publisher, h History, schemas *schema.Re
 		return nil, err
 	}
 	a.toast = toast
-	if err := a.routes(); err != nil {
+	if a.docs, err = builtIn(); err != nil {
+		return nil, err
+	}
+	if err := a.serve(); err != nil {
 		return nil, err
 	}
 	a.handler = a.observe(a.recover(a.cors(a.limitTime(http.HandlerFunc(a.route)))))
@@ -114,6 +148,10 @@ func (a *API) configure() error {
 		}
 		a.secrets = append(a.secrets, sha256.Sum256([]byte(s)))
 	}
+	if a.cfg.PublishRate < 0 || a.cfg.PublishBurst < 0 {
+		return fmt.Errorf("api: the publish rate is %v and the burst %d; use 0 for no limit", a.cfg.PublishRate, a.cfg.PublishBurst)
+	}
+	a.rates = newRates(a.cfg.PublishRate, a.cfg.PublishBurst)
 	if a.cfg.HistorySize < 0 {
 		return fmt.Errorf("api: the history size is %d; use 0 to switch the history off", a.cfg.HistorySize)
 	}
@@ -127,14 +165,15 @@ func (a *API) configure() error {
 	return nil
 }
 
-// ServeHTTP answers requests for paths below /api/v1 and for /openapi.json;
+// ServeHTTP answers requests for paths below /api/v1 and /docs and for /openapi.json;
 // any other path is a 404 problem document.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.handler.ServeHTTP(w, r) }
 
 // Collectors are the metrics of this package, to be registered by the program.
 func (a *API) Collectors() []prometheus.Collector { return a.metrics.all() }
 
-func (a *API) routes() error {
+// serve registers every route and writes the document of them.
+func (a *API) serve() error {
 	doc := &huma.OpenAPI{OpenAPI: "3.1.0"}
 	json := map[string]huma.Format{"application/json": huma.DefaultJSONFormat, "json": huma.DefaultJSONFormat}
 	h := humago.New(a.mux, huma.Config{OpenAPI: doc, Formats: json, DefaultFormat: "application/json"})
@@ -148,6 +187,7 @@ func (a *API) routes() error {
 	register(h, a.historyOperation(doc), a.getHistory)
 	register(h, a.readOperation(doc), a.postRead)
 	a.registerControl(h, doc)
+	a.registerPlain(doc)
 	// Huma registers its own error model with each operation; ours are Problems.
 	delete(doc.Components.Schemas.Map(), "ErrorModel")
 	delete(doc.Components.Schemas.Map(), "ErrorDetail")
@@ -156,8 +196,6 @@ func (a *API) routes() error {
 		return fmt.Errorf("api: writing the OpenAPI document: %w", err)
 	}
 	a.openapi = text
-	a.mux.HandleFunc("GET /openapi.json", a.getOpenAPI)
-	a.mux.HandleFunc("GET /api/v1/ws", notUpgraded)
 	return nil
 }
 
@@ -175,7 +213,7 @@ func register[O any](h huma.API, op huma.Operation, handler func(context.Context
 // route finds the handler of a request. ServeMux's own answers to unknown paths
 // and wrong methods are plain text; ours are problem documents.
 func (a *API) route(w http.ResponseWriter, r *http.Request) {
-	h, pattern := a.mux.Handler(r)
+	h, pattern := a.mux.match(r)
 	if pattern != "" {
 		a.mux.ServeHTTP(w, r)
 		return
@@ -188,17 +226,6 @@ func (a *API) route(w http.ResponseWriter, r *http.Request) {
 	}
 	p := problem(http.StatusMethodNotAllowed, "This path answers "+probe.header.Get("Allow")+" only.")
 	p.with("Allow", probe.header.Get("Allow")).write(w)
-}
-
-func (a *API) getOpenAPI(w http.ResponseWriter, _ *http.Request) {
-	w.Header().Set("Content-Type", "application/openapi+json")
-	w.Write(a.openapi) //nolint:errcheck // the client is gone
-}
-
-// notUpgraded answers who opens the socket's path as a page.
-func notUpgraded(w http.ResponseWriter, _ *http.Request) {
-	p := problem(http.StatusUpgradeRequired, "This path speaks WebSocket: connect with a WebSocket client, version 13.")
-	p.with("Upgrade", "websocket").with("Connection", "Upgrade").write(w)
 }
 
 // request is the input of every operation: checked by its handler, not by Huma.

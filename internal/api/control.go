@@ -23,6 +23,7 @@ type Edges interface {
 	// Revoke refuses a user's tokens that were issued before a time, and returns the
 	// time that counts: an earlier one takes nothing back.
 	Revoke(ctx context.Context, uid string, before time.Time) (time.Time, error)
+	Statuses
 }
 
 const (
@@ -58,7 +59,7 @@ func (a *API) ordered(r *http.Request) (object, *Problem) {
 // Disconnected is the answer to a disconnect.
 type Disconnected struct {
 	Sessions int      `json:"sessions" doc:"How many sessions were ended." example:"2"`
-	Edges    []string `json:"edges" doc:"The edges that had some."`
+	Edges    []string `json:"edges" nullable:"false" doc:"The edges that had some."`
 	Complete bool     `json:"complete" doc:"Every edge has answered."`
 }
 

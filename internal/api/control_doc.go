@@ -15,6 +15,7 @@ func (a *API) registerControl(h huma.API, doc *huma.OpenAPI) {
 	}
 	doc.Tags = append(doc.Tags, &huma.Tag{Name: "control", Description: "Who is connected, and who may not be any more."})
 	register(h, a.presenceOperation(doc), a.getPresence)
+	register(h, a.statusOperation(doc), a.getStatus)
 	register(h, a.orderOperation(doc, reflect.TypeFor[Disconnected](), huma.Operation{
 		Path: "/api/v1/ws/disconnect", OperationID: "disconnect", Summary: "End a person's sessions",
 		Description: "Every edge closes them with 4403. The person may come back with the same token: revoke it first, if that is not wanted.",

@@ -15,6 +15,7 @@ import (
 // fakeEdges knows two edges on which ada is.
 type fakeEdges struct {
 	fail    error
+	noLog   bool
 	reason  string
 	revoked time.Time
 }
@@ -37,6 +38,20 @@ func (e *fakeEdges) Members(_ context.Context, topic string) (int, bool, error) 
 func (e *fakeEdges) Disconnect(_ context.Context, _, reason string) (map[string]int, bool, error) {
 	e.reason = reason
 	return map[string]int{"edge-1": 2}, true, e.fail
+}
+
+func (e *fakeEdges) EdgeStatus(context.Context) ([]wire.EdgeStatus, bool, error) {
+	started := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	return []wire.EdgeStatus{{
+		Node: "edge-0", Version: "v1.2.0", Started: started, Sessions: 123, CaughtUp: true, RingBytes: 1, RingSpan: 12.5, Delivered: 991,
+	}}, true, e.fail
+}
+
+func (e *fakeEdges) LogStatus(context.Context) (wire.LogStatus, error) {
+	if e.noLog {
+		return wire.LogStatus{}, wire.ErrUnavailable
+	}
+	return wire.LogStatus{Partitions: 1, Messages: 5, Bytes: 1234, Last: 5, Oldest: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}, nil
 }
 
 func (e *fakeEdges) Revoke(_ context.Context, _ string, before time.Time) (time.Time, error) {

@@ -19,23 +19,30 @@ const secretPrincipal principal = "secret"
 
 // publisher finds who publishes: the holder of a shared secret, or a person
 // whose token has the publish claim.
-func (a *API) publisher(r *http.Request) (principal, *Problem) {
+func (a *API) publisher(r *http.Request) (caller, *Problem) {
 	if given := r.Header.Values(a.cfg.SecretHeader); len(given) > 0 {
-		if len(given) == 1 && a.knownSecret(given[0]) {
-			return secretPrincipal, nil
+		if len(given) == 1 {
+			if number := a.secretNumber(given[0]); number > 0 {
+				who := caller{principal: secretPrincipal, secret: number}
+				note(r, who)
+				return who, nil
+			}
 		}
-		return "", a.unauthorized("The secret in the header "+a.cfg.SecretHeader+" is not one of this server's.", "")
+		return caller{}, a.unauthorized("The secret in the header "+a.cfg.SecretHeader+" is not one of this server's.", "")
 	}
 	id, p := a.identity(r, bearer(r), "Send the shared secret in the header "+a.cfg.SecretHeader+", or a token as Authorization: Bearer <token>.")
 	if p != nil {
-		return "", p
+		return caller{}, p
 	}
 	if !id.MayPublish {
 		p := problem(http.StatusForbidden, "This person may not publish: the token lacks the publish claim.")
-		return "", p.with("WWW-Authenticate", `Bearer realm="vibemesh", error="insufficient_scope"`)
+		return caller{}, p.with("WWW-Authenticate", `Bearer realm="vibemesh", error="insufficient_scope"`)
 	}
-	return principal("user:" + id.UID), nil
+	return callerOf(id), nil
 }
+
+// callerOf is a person.
+func callerOf(id auth.Identity) caller { return caller{principal: principal("user:" + id.UID)} }
 
 // reader finds whose history is asked for.
 func (a *API) reader(r *http.Request) (auth.Identity, *Problem) {
@@ -54,6 +61,7 @@ func (a *API) identity(r *http.Request, token, missing string) (auth.Identity, *
 	id, err := a.verify.Verify(r.Context(), token)
 	switch {
 	case err == nil:
+		note(r, callerOf(id))
 		return id, nil
 	case errors.Is(err, auth.ErrToken):
 		return id, a.unauthorized(sentence(err.Error()), "invalid_token")
@@ -65,13 +73,14 @@ func (a *API) identity(r *http.Request, token, missing string) (auth.Identity, *
 	return id, problem(http.StatusInternalServerError, "The token could not be verified.")
 }
 
-// knownSecret compares with every secret, in a time that tells nothing of them.
-func (a *API) knownSecret(given string) bool {
-	sum, known := sha256.Sum256([]byte(given)), 0
-	for _, s := range a.secrets {
-		known |= subtle.ConstantTimeCompare(sum[:], s[:])
+// secretNumber compares with every secret, in a time that tells nothing of them: the
+// number of the one that was given, from 1, or 0.
+func (a *API) secretNumber(given string) int {
+	sum, number := sha256.Sum256([]byte(given)), 0
+	for i, s := range a.secrets {
+		number = subtle.ConstantTimeSelect(subtle.ConstantTimeCompare(sum[:], s[:]), i+1, number)
 	}
-	return known == 1
+	return number
 }
 
 func (a *API) unauthorized(detail, code string) *Problem {

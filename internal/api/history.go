@@ -27,7 +27,7 @@ type HistoryEvent struct {
 
 // HistoryPage is one page of a person's history.
 type HistoryPage struct {
-	Events []HistoryEvent `json:"events" doc:"Newest first."`
+	Events []HistoryEvent `json:"events" nullable:"false" doc:"Newest first."`
 	Next   string         `json:"next,omitempty" doc:"Pass it as before to get the next page; absent on the last."`
 	Unread *int           `json:"unread,omitempty" doc:"How many events are unread, on this page and beyond it, at most 1000; on a page without before only." example:"3"`
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/socialvibes/vibemesh/internal/trace"
 	"github.com/socialvibes/vibemesh/internal/wire"
 )
 
@@ -26,10 +27,11 @@ type metrics struct {
 	requests  *prometheus.CounterVec
 	seconds   *prometheus.HistogramVec
 	published *prometheus.CounterVec
+	limited   *prometheus.CounterVec
 }
 
 func newMetrics() metrics {
-	return metrics{
+	m := metrics{
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "vibemesh_api_requests_total", Help: "Requests answered, by route and status.",
 		}, []string{"route", "code"}),
@@ -40,11 +42,18 @@ func newMetrics() metrics {
 		published: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "vibemesh_api_published_total", Help: "Messages the log acknowledged as new, by kind of audience.",
 		}, []string{"audience"}),
+		limited: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "vibemesh_api_rate_limited_total", Help: "Publishes refused since their publisher sends too much, by how it shows who it is.",
+		}, []string{"publisher"}),
 	}
+	for _, kind := range []string{"secret", "token"} {
+		m.limited.WithLabelValues(kind)
+	}
+	return m
 }
 
 func (m metrics) all() []prometheus.Collector {
-	return []prometheus.Collector{m.requests, m.seconds, m.published}
+	return []prometheus.Collector{m.requests, m.seconds, m.published, m.limited}
 }
 
 func (m metrics) count(msgs []wire.Message, receipts []wire.Receipt) {
@@ -56,10 +65,21 @@ func (m metrics) count(msgs []wire.Message, receipts []wire.Receipt) {
 	}
 }
 
+// took counts a request's time; one of a sampled trace is an example of it.
+func (m metrics) took(route string, d time.Duration, traceID string) {
+	h := m.seconds.WithLabelValues(route)
+	if e, ok := h.(prometheus.ExemplarObserver); ok && traceID != "" {
+		e.ObserveWithExemplar(d.Seconds(), prometheus.Labels{"trace_id": traceID})
+		return
+	}
+	h.Observe(d.Seconds())
+}
+
 // answer watches what a handler writes.
 type answer struct {
 	http.ResponseWriter
-	status int // 0 until the header is written
+	status int   // 0 until the header is written
+	bytes  int64 // of the body
 }
 
 func (w *answer) WriteHeader(status int) {
@@ -73,7 +93,9 @@ func (w *answer) Write(b []byte) (int, error) {
 	if w.status == 0 {
 		w.status = http.StatusOK
 	}
-	return w.ResponseWriter.Write(b)
+	n, err := w.ResponseWriter.Write(b)
+	w.bytes += int64(n)
+	return n, err
 }
 
 // Unwrap is for http.ResponseController.
@@ -91,12 +113,15 @@ func (a *API) observe(next http.Handler) http.Handler {
 		h.Set(requestIDHeader, id)
 		h.Set("Cache-Control", "no-store")
 		h.Set("X-Content-Type-Options", "nosniff")
+		ctx, seen := withSeen(r.Context())
+		ctx, span := a.cfg.Trace.Request(ctx, r.Header)
+		r = r.WithContext(ctx)
 		defer func() {
 			route, took := a.routeOf(r), time.Since(start)
 			a.metrics.requests.WithLabelValues(route, strconv.Itoa(w.status)).Inc()
-			a.metrics.seconds.WithLabelValues(route).Observe(took.Seconds())
-			// The route, not the URL: its query may hold a token.
-			a.log.Debug("request", "method", r.Method, "route", route, "status", w.status, "took", took, "request_id", id, "client", r.RemoteAddr)
+			a.metrics.took(route, took, trace.ID(ctx))
+			span.End(r.Method, route, w.status)
+			a.logRequest(r, route, id, w, seen.caller, took)
 		}()
 		next.ServeHTTP(w, r)
 	})
@@ -104,7 +129,7 @@ func (a *API) observe(next http.Handler) http.Handler {
 
 // routeOf is the route's path for metrics and logs: never what a client made up.
 func (a *API) routeOf(r *http.Request) string {
-	_, pattern := a.mux.Handler(r)
+	_, pattern := a.mux.match(r)
 	if _, path, ok := strings.Cut(pattern, " "); ok {
 		return path
 	}
@@ -153,7 +178,8 @@ func (a *API) limitTime(next http.Handler) http.Handler {
 // preflights. Nobody is signed in by cookie, so a page that is not allowed can do
 // nothing here that any other program could not.
 func (a *API) cors(next http.Handler) http.Handler {
-	headers := "Authorization, Content-Type, Idempotency-Key, " + a.cfg.SecretHeader + ", " + requestIDHeader
+	headers := "Authorization, Content-Type, Idempotency-Key, traceparent, tracestate, " + a.cfg.SecretHeader + ", " + requestIDHeader +
+		", " + wire.HeaderTraceparent + ", " + wire.HeaderTracestate
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		origin, h := r.Header.Get("Origin"), w.Header()
 		preflight := origin != "" && r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != ""

@@ -27,7 +27,9 @@ func (a *API) describe(doc *huma.OpenAPI) error {
 		Title:   "Vibemesh",
 		Version: a.cfg.Version,
 		Description: "Publish events to people, and read what was sent to a person. Live events come over the " +
-			"WebSocket at /api/v1/ws. Errors are RFC 9457 problem documents; one answer names every wrong field.",
+			"WebSocket at /api/v1/ws. Errors are RFC 9457 problem documents; one answer names every wrong field. " +
+			"A request may name itself by `X-Request-Id`, and its trace by `traceparent`. HEAD is answered where GET is. An edge may " +
+			"refuse a connection with 429 before it reads a request.",
 	}
 	doc.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
 		schemeBearer: {Type: "http", Scheme: "bearer", BearerFormat: "JWT", Description: "A Firebase ID token. Publishing needs the publish claim in it."},
@@ -183,7 +185,7 @@ func (a *API) publishOperation(path string, body, answer *huma.Schema) huma.Oper
 			Required: true, Description: fmt.Sprintf("At most %d bytes.", wire.MaxEnvelope),
 			Content: map[string]*huma.MediaType{"application/json": {Schema: body}},
 		},
-		Responses: responses(http.StatusCreated, "Stored.", answer, 400, 401, 403, 413, 422, 500, 503),
+		Responses: responses(http.StatusCreated, "Stored.", answer, 400, 401, 403, 413, 422, 429, 500, 503),
 	}
 }
 
@@ -213,15 +215,18 @@ var problemTexts = map[int]string{
 	404: "There is nothing under this id.",
 	413: "The body, or the event made of it, is too large.",
 	422: "Fields are wrong; `errors` names every one. Nothing was done.",
+	429: "This publisher sends more than it may. Nothing was done.",
 	500: "A fault of this server.",
 	503: "The log, or the check of tokens, is out of reach. Try again, with the same Idempotency-Key.",
 }
 
+// textHeader is a header that every answer of a status has.
+func textHeader(description string) *huma.Param {
+	return &huma.Param{Description: description, Required: true, Schema: &huma.Schema{Type: huma.TypeString}}
+}
+
 func responses(ok int, text string, body *huma.Schema, problems ...int) map[string]*huma.Response {
-	str := func(description string) *huma.Param {
-		return &huma.Param{Description: description, Schema: &huma.Schema{Type: huma.TypeString}}
-	}
-	id := str("Names the request; the one that was sent, if it was of [A-Za-z0-9._-]{1,64}.")
+	id := textHeader("Names the request; the one that was sent, if it was of [A-Za-z0-9._-]{1,64}.")
 	all := map[string]*huma.Response{strconv.Itoa(ok): {
 		Description: text, Headers: map[string]*huma.Param{requestIDHeader: id},
 	}}
@@ -232,9 +237,9 @@ func responses(ok int, text string, body *huma.Schema, problems ...int) map[stri
 		h := map[string]*huma.Param{requestIDHeader: id}
 		switch status {
 		case http.StatusUnauthorized, http.StatusForbidden:
-			h["WWW-Authenticate"] = str("RFC 6750")
-		case http.StatusServiceUnavailable:
-			h["Retry-After"] = str("Seconds to wait.")
+			h["WWW-Authenticate"] = textHeader("RFC 6750")
+		case http.StatusTooManyRequests, http.StatusServiceUnavailable:
+			h["Retry-After"] = textHeader("Seconds to wait.")
 		}
 		all[strconv.Itoa(status)] = &huma.Response{
 			Description: problemTexts[status], Headers: h,

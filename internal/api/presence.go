@@ -11,7 +11,7 @@ type Presence struct {
 	User    string   `json:"user"`
 	Online  bool     `json:"online"`
 	Devices int      `json:"devices" doc:"Sessions now." example:"2"`
-	Edges   []string `json:"edges" doc:"The edges that have them."`
+	Edges   []string `json:"edges" nullable:"false" doc:"The edges that have them."`
 }
 
 // OnePresence, SeveralPresences and TopicPresence are the answers to a question.
@@ -22,7 +22,7 @@ type OnePresence struct {
 
 // SeveralPresences is the answer when several people were asked for.
 type SeveralPresences struct {
-	Users    []Presence `json:"users" doc:"In the order of the question."`
+	Users    []Presence `json:"users" nullable:"false" doc:"In the order of the question."`
 	Complete bool       `json:"complete"`
 }
 

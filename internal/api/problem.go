@@ -22,7 +22,7 @@ type Problem struct {
 	Title  string       `json:"title" doc:"The HTTP status in words." example:"Unprocessable Entity"`
 	Status int          `json:"status" doc:"The HTTP status." example:"422"`
 	Detail string       `json:"detail" doc:"What happened and what to do, in English." example:"One field is wrong: see errors. Nothing was done."`
-	Errors []WrongField `json:"errors,omitempty" doc:"Every wrong field of the request, at most 100."`
+	Errors []WrongField `json:"errors,omitempty" nullable:"false" doc:"Every wrong field of the request, at most 100."`
 
 	header http.Header
 }

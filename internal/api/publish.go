@@ -62,7 +62,7 @@ func (t toastFields) dropNulls(payload object) {
 
 // publication reads what every publish begins with: who it is, the idempotency key
 // and the body.
-func (a *API) publication(f *faults, r *http.Request) (who principal, key string, body object, p *Problem) {
+func (a *API) publication(f *faults, r *http.Request) (who caller, key string, body object, p *Problem) {
 	if who, p = a.publisher(r); p != nil {
 		return who, "", nil, p
 	}
@@ -95,7 +95,10 @@ func (a *API) postToast(ctx context.Context, q *request) (*created, error) {
 	if p != nil {
 		return nil, p
 	}
-	receipts, p := a.store(ctx, messages(nil, to, env, how, msgID{who, key, "toast", 0}), key)
+	if p := a.limitRate(who, len(to)); p != nil {
+		return nil, p
+	}
+	receipts, p := a.store(ctx, messages(nil, to, env, how, msgID{who.principal, key, "toast", 0}), key)
 	if p != nil {
 		return nil, p
 	}
@@ -127,12 +130,15 @@ func (a *API) postEvents(ctx context.Context, q *request) (*created, error) {
 		if p != nil {
 			return nil, p
 		}
-		msgs = messages(msgs, to, env, how, msgID{who, key, "events", i})
+		msgs = messages(msgs, to, env, how, msgID{who.principal, key, "events", i})
 	}
 	if len(msgs) > maxUsers {
 		f.add("body.events", fmt.Sprintf("has %d recipients in all; at most %d are allowed", len(msgs), maxUsers), nil)
 	}
 	if p := f.problem(); p != nil {
+		return nil, p
+	}
+	if p := a.limitRate(who, len(msgs)); p != nil {
 		return nil, p
 	}
 	receipts, p := a.store(ctx, msgs, key)

@@ -25,9 +25,9 @@ type ReadStates interface {
 
 // ReadView is a read frame without its type and cursor.
 type ReadView struct {
-	UpTo   []string `json:"up_to,omitempty" doc:"All up to these events is read, but what is in unread. There is at most one event a partition of the log, which is what an id begins with."`
-	Read   []string `json:"read,omitempty" doc:"Events that are read besides."`
-	Unread []string `json:"unread,omitempty" doc:"Events that are unread although up_to covers them."`
+	UpTo   []string `json:"up_to,omitempty" nullable:"false" doc:"All up to these events is read, but what is in unread. There is at most one event a partition of the log, which is what an id begins with."`
+	Read   []string `json:"read,omitempty" nullable:"false" doc:"Events that are read besides."`
+	Unread []string `json:"unread,omitempty" nullable:"false" doc:"Events that are unread although up_to covers them."`
 }
 
 // ReadAnswer is what a person has read after a change.

@@ -24,6 +24,7 @@ import (
 	"github.com/socialvibes/vibemesh/internal/netloop"
 	"github.com/socialvibes/vibemesh/internal/schema"
 	"github.com/socialvibes/vibemesh/internal/tlsport"
+	"github.com/socialvibes/vibemesh/internal/trace"
 	"github.com/socialvibes/vibemesh/internal/wire"
 )
 
@@ -35,7 +36,8 @@ type App struct {
 	version string
 
 	metrics *prometheus.Registry
-	server  *mesh.Server // embedded; nil with a cluster
+	trace   *trace.Recorder // nil: nothing is traced
+	server  *mesh.Server    // embedded; nil with a cluster
 	mesh    *mesh.Mesh
 	schemas *schema.Registry
 	tokens  *auth.Cache
@@ -65,7 +67,7 @@ const tokenMemory = 200_000
 func Start(ctx context.Context, cfg config.Config, role config.Role, version string, log *slog.Logger) (*App, error) {
 	a := &App{cfg: cfg, role: role, log: log, version: version, failed: make(chan error, 8)}
 	a.metrics = newRegistry(version)
-	steps := []func(context.Context) error{a.startServer, a.connect, a.provision}
+	steps := []func(context.Context) error{a.startTrace, a.startServer, a.connect, a.provision}
 	if role.Edge || role.API {
 		steps = append(steps, a.startAuth, a.startRevoked)
 	}
@@ -195,8 +197,9 @@ func (a *App) connect(ctx context.Context) error {
 		return err
 	}
 	a.mesh, err = mesh.Connect(ctx, mesh.Config{
-		URLs: a.cfg.NATSURL, Server: a.server, Creds: a.cfg.NATSCreds, Node: a.cfg.Node,
-		Subjects: subjects, Check: a.check, ReadMirror: a.cfg.ReadMirror,
+		URLs: a.cfg.NATSURL, Server: a.server, Creds: a.cfg.NATSCreds, Node: a.cfg.Node, Role: a.role.String(),
+		TLS:      mesh.TLSFiles{CA: a.cfg.NATSCA, Cert: a.cfg.NATSCert, Key: a.cfg.NATSKey},
+		Subjects: subjects, Check: a.check, Trace: a.trace, ReadMirror: a.cfg.ReadMirror,
 	}, a.log)
 	if err != nil {
 		return err
@@ -294,6 +297,11 @@ func (a *App) startEdge(ctx context.Context) error {
 		runtime.GOMAXPROCS(procs)
 	}
 	cfg.Revoked, cfg.Topics = a.tokens.Revoked(), a.topicRule()
+	subjects, err := logSubjects(&c)
+	if err != nil {
+		return err
+	}
+	cfg.Trace, cfg.Subjects = a.trace, subjects
 	signals := a.mesh.NewSignals()
 	cfg.Signals = signals
 	e, err := edge.New(cfg, a.tokens, a.mesh, a.log)

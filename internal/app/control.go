@@ -68,3 +68,10 @@ func (a *App) startOperator() api.Edges {
 	a.run("operator", o.Run)
 	return o
 }
+
+// startLogSize has APIs measure the log: edges are too many to ask it.
+func (a *App) startLogSize() {
+	size := a.mesh.NewLogSize()
+	a.metrics.MustRegister(size.Collectors()...)
+	a.run("log size", size.Run)
+}

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/pprof"
 	"runtime"
+	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -26,45 +27,72 @@ func newRegistry(version string) *prometheus.Registry {
 	return r
 }
 
+// readiness is what /readyz answers, as a metric.
+func (a *App) readiness() prometheus.Collector {
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "vibemesh_ready", Help: "1 while /readyz answers 200.",
+	}, func() float64 {
+		if a.Ready() != nil {
+			return 0
+		}
+		return 1
+	})
+}
+
 // startHTTP serves the API and the console, as far as the role has them, on the
 // port of the sockets.
 func (a *App) startHTTP(ctx context.Context) error {
-	mux := http.NewServeMux()
-	if a.role.Edge && !a.role.API { // the API answers it otherwise
-		mux.Handle("GET /api/v1/ws", a.edge)
-	}
+	var served http.Handler
 	if a.role.API {
 		h, err := api.New(api.Config{
 			Secrets: a.cfg.PublishSecret, SecretHeader: a.cfg.PublishHeader,
-			HistorySize: a.cfg.HistorySize, AllowedOrigins: a.cfg.AllowedOrigins, Version: a.version,
+			HistorySize: a.cfg.HistorySize, AllowedOrigins: a.cfg.AllowedOrigins, Version: a.version, Node: a.cfg.Node,
+			PublishRate: a.cfg.PublishRate, PublishBurst: a.cfg.PublishBurst, AccessLog: a.cfg.AccessLog,
 			Edges:    a.startOperator(),
+			Trace:    a.trace,
 			MaxDelay: a.cfg.HistoryAge, // retention removes what waits longer, too
 		}, a.tokens, a.mesh, a.mesh, a.schemas, a.log)
 		if err != nil {
 			return err
 		}
 		a.metrics.MustRegister(h.Collectors()...)
-		mux.Handle("/api/", h)
-		mux.Handle("/openapi.json", h)
+		a.startLogSize()
+		served = h // it knows what to say of an unknown path, too
 		page := console.Handler(console.Config{
 			Dev: a.cfg.Auth == "dev" || a.cfg.EmulatorHost != "", Project: a.devProject(),
 			PublishClaim: a.cfg.PublishClaim, Version: a.version,
 		})
 		if a.role.Edge { // the page needs both
-			mux.Handle("/", page)
+			served = withPage(page, h)
 		}
+	} else {
+		mux := http.NewServeMux()
+		mux.Handle("GET /api/v1/ws", a.edge) // the API answers it otherwise
+		served = mux
 	}
 	ln, err := a.listen(ctx)
 	if err != nil {
 		return err
 	}
-	a.serve("HTTP", ln, mux)
+	a.serve("HTTP", ln, served)
 	attrs := []any{"addr", a.addr.String(), "edge", a.role.Edge, "api", a.role.API}
 	if a.role.Edge && a.role.API {
 		attrs = append(attrs, "page", a.scheme()+"://"+a.addr.String()+"/")
 	}
 	a.log.Info("listening", attrs...)
 	return nil
+}
+
+// withPage leaves / and what is below /console/ to the page. A ServeMux would also redirect
+// paths that are not clean, which is for the rest to judge.
+func withPage(page, rest http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/" || strings.HasPrefix(r.URL.Path, "/console/") {
+			page.ServeHTTP(w, r)
+			return
+		}
+		rest.ServeHTTP(w, r)
+	})
 }
 
 func (a *App) scheme() string {
@@ -85,8 +113,9 @@ func (a *App) startOps(ctx context.Context) error {
 		return fmt.Errorf("WS_OPS_ADDR %s: %w", a.cfg.OpsAddr, err)
 	}
 	a.ops = ln.Addr()
+	a.metrics.MustRegister(a.readiness())
 	mux := http.NewServeMux()
-	mux.Handle("/metrics", promhttp.HandlerFor(a.metrics, promhttp.HandlerOpts{Registry: a.metrics}))
+	mux.Handle("/metrics", promhttp.HandlerFor(a.metrics, promhttp.HandlerOpts{Registry: a.metrics, EnableOpenMetrics: true}))
 	mux.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("/readyz", func(w http.ResponseWriter, _ *http.Request) {
 		if err := a.Ready(); err != nil {

@@ -31,7 +31,7 @@ func (a *App) logConfig() mesh.LogConfig {
 // Plan says what provisioning would change, and changes nothing. cfg must have been
 // validated for Role{Provision: true}.
 func Plan(ctx context.Context, cfg config.Config, version string, log *slog.Logger) (*mesh.Plan, error) {
-	a := &App{cfg: cfg, log: log, version: version, metrics: newRegistry(version)}
+	a := &App{cfg: cfg, role: config.Role{Provision: true}, log: log, version: version, metrics: newRegistry(version)}
 	if err := a.connect(ctx); err != nil {
 		return nil, err
 	}

@@ -35,18 +35,35 @@ var rows = map[string][]string{
 	// The page at / is a handler with files.
 	"internal/console": nil,
 
+	// A message as NATS carries it, for the two that publish: the mesh, and backends in Go.
+	"internal/message": {"internal/wire", natsClient},
+	"publish":          {"internal/wire", "internal/message", "internal/schema", natsClient, otel + "/propagation"},
+
+	// Spans, and where they go. Nobody else knows of an exporter.
+	"internal/trace":           {"internal/wire", otel, prometheus},
+	"internal/trace/tracetest": {otlp, "google.golang.org/grpc", "google.golang.org/protobuf"},
+
 	// The log. Whoever needs it declares an interface and is given a Mesh by app.
-	"internal/mesh": {"internal/wire", "nats", natsClient, natsServer, prometheus, "golang.org/x/sync"},
+	"internal/mesh": {
+		"internal/wire", "internal/message", "internal/trace", "nats", natsClient, natsServer, prometheus, "golang.org/x/sync",
+	},
+
+	// Who may say what to NATS, as users with keys.
+	"internal/credentials": {"internal/wire", "nats", "github.com/nats-io/jwt/v2", "github.com/nats-io/nkeys"},
 
 	// What speaks to clients. Neither knows of NATS, nor of the other.
 	"internal/edge": {
 		"internal/wire", "internal/auth", "internal/session", "internal/ring", "internal/netloop", "internal/limit",
-		"internal/proxyproto", gobwas, "github.com/gobwas/httphead", flate, prometheus,
+		"internal/proxyproto", "internal/trace", gobwas, "github.com/gobwas/httphead", flate, prometheus,
 	},
-	"internal/api": {"internal/wire", "internal/auth", "internal/schema", "github.com/danielgtaylor/huma/v2", prometheus},
+	"internal/api": {
+		"internal/wire", "internal/auth", "internal/schema", "internal/trace", "github.com/danielgtaylor/huma/v2",
+		"github.com/swaggest/swgui", "golang.org/x/time/rate", prometheus,
+	},
 
 	// The other side of the contract.
 	"internal/client": {"internal/wire", gobwas},
+	"internal/doctor": {"internal/wire", "internal/client"},
 
 	// It wires everything, so it may see everything; see only.
 	"internal/app": {"internal", prometheus},
@@ -64,16 +81,19 @@ const (
 	flate      = "github.com/klauspost/compress/flate"
 	natsClient = "github.com/nats-io/nats.go"
 	natsServer = "github.com/nats-io/nats-server/v2"
+	otel       = "go.opentelemetry.io/otel"
+	otlp       = "go.opentelemetry.io/proto/otlp"
 )
 
 // only says of some packages who alone may import them: folders, and all below.
 var only = map[string][]string{
-	natsClient:                  {"internal/mesh", "cmd/meshbench", "test/chaos"}, // one package speaks NATS, but for what measures and breaks it
+	natsClient:                  {"internal/mesh", "internal/message", "publish", "cmd/meshbench", "test/chaos"}, // one package speaks NATS, but for backends, and what measures and breaks it
 	natsServer:                  {"internal/mesh", "cmd/meshbench"},
 	"golang.org/x/sys/unix":     {"internal/netloop", "cmd/meshbench", "test/chaos"}, // one package speaks epoll
 	gobwas:                      {"internal/edge", "internal/client", "test/chaos"},  // the framing stays at the two ends
 	"firebase.google.com/go/v4": {"internal/auth"},
-	"internal/app":              {"cmd"}, // nothing is built on the whole
+	otel:                        {"internal/trace", "publish"}, // spans are made in one place
+	"internal/app":              {"cmd"},                       // nothing is built on the whole
 	"internal/mesh":             {"internal/app", "cmd"},
 	"github.com/alecthomas/kong": {
 		"cmd", // settings are read by commands; packages are given them
@@ -174,9 +194,9 @@ func TestImportChecksBite(t *testing.T) {
 		"a library too many":  {"internal/ring/x.go", `import "golang.org/x/exp/maps"`, "internal/ring may not know of it"},
 		"renamed":             {"internal/ring/x.go", `import w "github.com/socialvibes/vibemesh/internal/wire"`, "internal/ring may not know of it"},
 		"a name alike":        {"internal/config/x.go", `import "github.com/socialvibes/vibemesh/internal/wirex"`, "internal/config may not know of it"},
-		"NATS in the edge":    {"internal/edge/x.go", `import "github.com/nats-io/nats.go/jetstream"`, "only internal/mesh and cmd/meshbench and test/chaos may"},
-		"NATS in app":         {"internal/app/x.go", `import "github.com/nats-io/nats.go"`, "only internal/mesh and cmd/meshbench and test/chaos may"},
-		"NATS in a command":   {"cmd/sv-cli/x.go", `import "github.com/nats-io/nats.go"`, "only internal/mesh and cmd/meshbench and test/chaos may"},
+		"NATS in the edge":    {"internal/edge/x.go", `import "github.com/nats-io/nats.go/jetstream"`, "only internal/mesh and internal/message and publish and cmd/meshbench and test/chaos may"},
+		"NATS in app":         {"internal/app/x.go", `import "github.com/nats-io/nats.go"`, "only internal/mesh and internal/message and publish and cmd/meshbench and test/chaos may"},
+		"NATS in a command":   {"cmd/sv-cli/x.go", `import "github.com/nats-io/nats.go"`, "only internal/mesh and internal/message and publish and cmd/meshbench and test/chaos may"},
 		"epoll in a command":  {"cmd/vibemesh/x.go", `import "golang.org/x/sys/unix"`, "only internal/netloop and cmd/meshbench and test/chaos may"},
 		"framing in the API":  {"internal/api/x.go", `import "github.com/gobwas/ws/wsutil"`, "only internal/edge and internal/client and test/chaos may"},
 		"app in the API":      {"internal/api/x.go", `import "github.com/socialvibes/vibemesh/internal/app"`, "only cmd may"},

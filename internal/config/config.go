@@ -27,6 +27,9 @@ type Config struct {
 
 	NATSURL    []string `name:"ws-nats-url" env:"WS_NATS_URL" placeholder:"URL" help:"The NATS cluster, a comma list; empty: an embedded nats-server with JetStream."`
 	NATSCreds  string   `name:"ws-nats-creds" env:"WS_NATS_CREDS" placeholder:"FILE" help:"NATS credentials file."`
+	NATSCA     string   `name:"ws-nats-ca" env:"WS_NATS_CA" placeholder:"FILE" help:"Authorities in PEM that have signed the certificates of the NATS servers; set: TLS, always; empty: those of the system."`
+	NATSCert   string   `name:"ws-nats-cert" env:"WS_NATS_CERT" placeholder:"FILE" help:"Certificate in PEM that NATS asks for, where it does."`
+	NATSKey    string   `name:"ws-nats-key" env:"WS_NATS_KEY" placeholder:"FILE" help:"Its private key in PEM."`
 	NATSListen string   `name:"ws-nats-listen" env:"WS_NATS_LISTEN" default:"127.0.0.1:4222" placeholder:"HOST:PORT" help:"Where the embedded nats-server listens, on a loopback address since it asks nobody who they are; empty: for this process only."`
 	DataDir    string   `name:"ws-data-dir" env:"WS_DATA_DIR" default:"./data" placeholder:"DIR" help:"Where the embedded nats-server keeps the log."`
 	Replicas   int      `name:"ws-replicas" env:"WS_REPLICAS" default:"1" help:"Replicas of the log: 1, 3 or 5."`
@@ -42,6 +45,9 @@ type Config struct {
 	PublishSecret []string `name:"ws-publish-secret" env:"WS_PUBLISH_SECRET" placeholder:"SECRET" help:"Shared secrets that may publish, a comma list (two while rotating); empty: none."`
 	PublishHeader string   `name:"ws-publish-header" env:"WS_PUBLISH_HEADER" default:"X-SV-KEY" help:"The header that carries the shared secret."`
 	PublishClaim  string   `name:"ws-publish-claim" env:"WS_PUBLISH_CLAIM" default:"publisher" help:"The token claim that may publish; empty: any signed-in user may."`
+
+	PublishRate  float64 `name:"ws-publish-rate" env:"WS_PUBLISH_RATE" default:"0" help:"Most messages a second that an API takes of one publisher, which is a secret or a token's person; more get 429; 0: no limit."`
+	PublishBurst int     `name:"ws-publish-burst" env:"WS_PUBLISH_BURST" default:"0" help:"How many of them at once; 0: what comes in a second, at least 1000."`
 
 	Topics     string `name:"ws-topics" env:"WS_TOPICS" default:"open" enum:"open,claim,service" help:"Who may join which topic: open (anybody any), claim (the token says), or service (a NATS service of the backend says)."`
 	TopicClaim string `name:"ws-topic-claim" env:"WS_TOPIC_CLAIM" default:"topics" help:"The token claim that lists the topics, * at the end for all that begin so."`
@@ -69,6 +75,7 @@ type Config struct {
 	Deflate        bool          `name:"ws-deflate" env:"WS_DEFLATE" default:"true" negatable:"" help:"Compress broadcasts and large messages for clients that offer permessage-deflate."`
 
 	Node      string `name:"ws-node" env:"WS_NODE" placeholder:"NAME" help:"Name of this node, as clients and logs see it; default: the host's."`
+	AccessLog bool   `name:"ws-access-log" env:"WS_ACCESS_LOG" default:"false" help:"Log every request of the HTTP API."`
 	LogLevel  string `name:"ws-log-level" env:"WS_LOG_LEVEL" default:"info" enum:"debug,info,warn,error" help:"Least severe messages that are logged: debug, info, warn or error."`
 	LogFormat string `name:"ws-log-format" env:"WS_LOG_FORMAT" default:"auto" enum:"auto,text,json" help:"text, json, or auto: text on a terminal."`
 }
@@ -80,6 +87,20 @@ func (c *Config) Embedded() bool { return len(c.NATSURL) == 0 }
 // reaches no NATS.
 type Role struct {
 	Edge, API, Provision bool
+}
+
+// String is the role's name in nats/permissions.json.
+func (r Role) String() string {
+	switch r {
+	case Role{Edge: true}:
+		return "edge"
+	case Role{API: true}:
+		return "api"
+	case Role{Provision: true}:
+		return "provision"
+	default:
+		return "run"
+	}
 }
 
 // Validate checks the settings that a role uses, completes those that depend on
@@ -123,6 +144,7 @@ func (c *Config) Validate(role Role) error {
 		{"WS_CONNECTION_THRESHOLD", int64(c.Threshold), 0, math.MaxInt32},
 		{"WS_LOOPS", int64(c.Loops), 0, 1024},
 		{"WS_SLICE", int64(c.Slice), 1, math.MaxInt32},
+		{"WS_PUBLISH_BURST", int64(c.PublishBurst), 0, math.MaxInt32},
 		{"WS_ADDRESS_CONNECTIONS", int64(c.AddressConnections), 0, math.MaxInt32},
 		{"WS_PING_INTERVAL (seconds)", int64(c.PingInterval / time.Second), 1, 600},
 		{"WS_DRAIN_TIMEOUT (seconds)", int64(c.DrainTimeout / time.Second), 0, 3600},
@@ -153,10 +175,18 @@ func (c *Config) validateNATS(role Role, wrong func(string, ...any)) {
 	if role == (Role{}) {
 		return
 	}
-	if c.NATSCreds != "" {
-		if _, err := os.Stat(c.NATSCreds); err != nil {
-			wrong("WS_NATS_CREDS: %v", err)
+	for _, file := range []struct{ name, path string }{
+		{"WS_NATS_CREDS", c.NATSCreds}, {"WS_NATS_CA", c.NATSCA}, {"WS_NATS_CERT", c.NATSCert}, {"WS_NATS_KEY", c.NATSKey},
+	} {
+		if _, err := os.Stat(file.path); file.path != "" && err != nil {
+			wrong("%s: %v", file.name, err)
 		}
+	}
+	if (c.NATSCert == "") != (c.NATSKey == "") {
+		wrong("WS_NATS_CERT and WS_NATS_KEY go together: name the files of the certificate and of its key, or neither")
+	}
+	if c.Embedded() && (c.NATSCA != "" || c.NATSCert != "") {
+		wrong("WS_NATS_CA and WS_NATS_CERT are for a cluster: name it in WS_NATS_URL; the embedded nats-server speaks no TLS")
 	}
 	if !c.Embedded() {
 		return
@@ -194,11 +224,15 @@ func (c *Config) validateServing(wrong func(string, ...any)) {
 		wrong("WS_TLS_CERT and WS_TLS_KEY go together: name the files of the certificate chain and of its key, or neither")
 	}
 	for _, r := range []struct {
-		name string
-		v    float64
-	}{{"WS_CONNECTION_RATE", c.ConnectionRate}, {"WS_ADDRESS_RATE", c.AddressRate}} {
+		name, what string
+		v          float64
+	}{
+		{"WS_CONNECTION_RATE", "connections", c.ConnectionRate},
+		{"WS_ADDRESS_RATE", "connections", c.AddressRate},
+		{"WS_PUBLISH_RATE", "messages", c.PublishRate},
+	} {
 		if !(r.v >= 0 && r.v <= 1e6) {
-			wrong("%s %v: connections a second, from 0 (no limit) to 1000000", r.name, r.v)
+			wrong("%s %v: %s a second, from 0 (no limit) to 1000000", r.name, r.v, r.what)
 		}
 	}
 	if !headerName.MatchString(c.PublishHeader) {

@@ -2,6 +2,7 @@ package edge
 
 import (
 	"errors"
+	"math"
 	"slices"
 	"time"
 
@@ -53,9 +54,10 @@ type deliverer struct {
 	sharedPos  []uint64
 	sharedFrom uint64 // they are all that came after this position
 
-	vec   netloop.Vectors
-	items []uint64
-	keys  []ring.Key
+	vec    netloop.Vectors
+	items  []uint64
+	keys   []ring.Key
+	traced []*traced // marked entries that were routed and are not done, rising
 }
 
 // sweep is a walk over sessions that brings each forward to routed.
@@ -120,12 +122,17 @@ func (d *deliverer) route() {
 		for _, t := range d.topics {
 			d.addTopic(t, d.routed+1)
 		}
+		d.loop.edge.traces.abandon(d.gen, d.routed+1, d.view.Head(), "the ring has turned past a loop")
 		d.moveTo(d.view.Head())
 		return
 	}
 	to := min(d.view.Head(), d.routed+routeBatch)
 	for pos := d.routed + 1; pos <= to; pos++ {
-		switch it := d.view.At(pos); it.Kind {
+		it := d.view.At(pos)
+		if it.Mark != 0 {
+			d.follow(pos, it.Mark)
+		}
+		switch it.Kind {
 		case ring.KindAll:
 			d.all.add(pos)
 		case kindUser:
@@ -165,9 +172,12 @@ func (d *deliverer) begin(g *generation) {
 			l.closeWith(slot, c, wire.CloseUnavailable, "the edge starts over")
 		}
 	}
+	d.loop.edge.traces.abandon(d.gen, 0, math.MaxUint64, "the edge starts over")
+	d.traced = nil
 	d.gen = g
 	d.view = g.ring.View()
 	d.routed = d.view.Head()
+	d.loop.edge.traces.abandon(g, 0, d.routed, "a loop begins behind it")
 	d.done = d.routed
 	d.marks.reset(d.done, d.view.SeqsAt(nil, d.done))
 	d.urgent, d.bulk, d.all = d.urgent[:0], nil, sweep{}
@@ -194,6 +204,7 @@ func (d *deliverer) settle() {
 	}
 	d.done = d.marks.pos[i]
 	d.marks.remove(0, i)
+	d.unfollow()
 }
 
 // slice does one turn's share of the sweeps.
@@ -382,7 +393,11 @@ func (d *deliverer) count(items []uint64) {
 	c.delivered.Add(uint64(len(items)))
 	now := time.Now().UnixNano()
 	for _, pos := range items {
-		c.latency.observe(now - d.view.At(pos).Nanos)
+		it := d.view.At(pos)
+		bucket := c.latency.observe(now - it.Nanos)
+		if it.Mark != 0 {
+			d.wrote(pos, it.Mark, bucket, now-it.Nanos, now)
+		}
 	}
 }
 

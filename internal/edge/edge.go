@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"math/rand/v2"
 	"net"
 	"runtime"
@@ -27,33 +28,36 @@ import (
 	"github.com/socialvibes/vibemesh/internal/netloop"
 	"github.com/socialvibes/vibemesh/internal/ring"
 	"github.com/socialvibes/vibemesh/internal/session"
+	"github.com/socialvibes/vibemesh/internal/trace"
 	"github.com/socialvibes/vibemesh/internal/wire"
 )
 
 // Config is how an edge behaves. The zero value of a field means its default.
 type Config struct {
-	Node           string        // name of this edge, in hello
-	Path           string        // of the upgrade; default /api/v1/ws
-	Loops          int           // default GOMAXPROCS
-	RingBytes      int           // default 64 MiB
-	ReplayLimit    int           // most events of one resume; default 1000
-	NoHistory      bool          // nothing is replayed beyond the ring
-	NoDeflate      bool          // permessage-deflate is not offered to anybody
-	Slice          int           // sessions that a broadcast visits in one turn; default 256
-	Threshold      int           // sessions above which upgrades are refused; 0: none
-	AllowedOrigins []string      // beside the same origin; "*" allows all
-	PingInterval   time.Duration // silence after which a client is pinged; default 60 s
-	DrainTimeout   time.Duration // longest drain; default 30 s
-	Limits         limit.Config  // of new connections
-	ProxyProtocol  bool          // every connection begins with a header of the PROXY protocol, version 2
-	TLS            Terminator    // nil: connections are plain
-	HeaderTimeout  time.Duration // for a request's header; default 5 s
-	SetupTimeout   time.Duration // for signing in and resuming; default 10 s
-	TailPatience   time.Duration // how long a cursor may be ahead of the tail; default 5 s
-	Reads          ReadStates    // nil: nobody's is kept
-	Topics         TopicRule     // who may join which topic
-	Signals        Signals       // nil: there are none
-	Revoked        Revocations   // of tokens; nil: none
+	Node           string          // name of this edge, in hello
+	Path           string          // of the upgrade; default /api/v1/ws
+	Loops          int             // default GOMAXPROCS
+	RingBytes      int             // default 64 MiB
+	ReplayLimit    int             // most events of one resume; default 1000
+	NoHistory      bool            // nothing is replayed beyond the ring
+	NoDeflate      bool            // permessage-deflate is not offered to anybody
+	Slice          int             // sessions that a broadcast visits in one turn; default 256
+	Threshold      int             // sessions above which upgrades are refused; 0: none
+	AllowedOrigins []string        // beside the same origin; "*" allows all
+	PingInterval   time.Duration   // silence after which a client is pinged; default 60 s
+	DrainTimeout   time.Duration   // longest drain; default 30 s
+	Limits         limit.Config    // of new connections
+	ProxyProtocol  bool            // every connection begins with a header of the PROXY protocol, version 2
+	TLS            Terminator      // nil: connections are plain
+	HeaderTimeout  time.Duration   // for a request's header; default 5 s
+	SetupTimeout   time.Duration   // for signing in and resuming; default 10 s
+	TailPatience   time.Duration   // how long a cursor may be ahead of the tail; default 5 s
+	Reads          ReadStates      // nil: nobody's is kept
+	Topics         TopicRule       // who may join which topic
+	Signals        Signals         // nil: there are none
+	Revoked        Revocations     // of tokens; nil: none
+	Trace          *trace.Recorder // of deliveries whose trace is sampled; nil: none
+	Subjects       wire.Subjects   // as spans name them
 	// CaughtUp reports whether the tail has reached the head of the log. Nobody is
 	// let in before: to them, what the tail reads of the past would be new. Nil: it
 	// has, once Begin was called.
@@ -127,6 +131,7 @@ type Edge struct {
 	loops   []*loop
 	http    *handover
 	metrics *metrics
+	traces  *tracing // nil: nothing is recorded
 	limits  *limit.Limiter
 
 	handshakes chan struct{} // one for each TLS handshake under way
@@ -165,6 +170,7 @@ func New(cfg Config, a Authenticator, h History, log *slog.Logger) (*Edge, error
 	e.origins = newOriginRule(cfg.AllowedOrigins)
 	e.moved.ch = make(chan struct{})
 	e.metrics = newMetrics(e)
+	e.traces = newTracing(&e.cfg)
 	e.limits = limit.New(cfg.Limits)
 	e.handshakes = make(chan struct{}, maxHandshakes)
 	e.doubts = make(chan struct{}, 2*cfg.Loops) // of the 8 workers a loop
@@ -211,6 +217,7 @@ func (e *Edge) Append(entry *wire.Entry) {
 	g.ring.Append(ring.Entry{
 		Part: uint8(entry.Partition), Seq: entry.Seq, Time: entry.Time, Expires: entry.Expires, Collapse: entry.Collapse,
 		Kind: kindOf(entry.Audience.Kind), ID: entry.Audience.ID, Frame: e.tail.frame, Packed: e.tail.packed,
+		Mark: e.traceEntry(g, entry),
 	})
 	e.advanced()
 }
@@ -303,6 +310,7 @@ func (e *Edge) Serve(ctx context.Context, ln *netloop.Listener) error {
 		for _, l := range e.loops {
 			l.takeInbox() // what was given to one that had ended
 		}
+		e.traces.abandon(e.gen.Load(), 0, math.MaxUint64, "the edge stops")
 		e.closePollers() // the pools' jobs have woken them until now
 	}()
 	var wg sync.WaitGroup
@@ -339,6 +347,7 @@ func (e *Edge) Sessions() int { return int(e.sessions.Load()) }
 // fits their number, and returns when all have gone or the window is over.
 func (e *Edge) Drain(ctx context.Context) {
 	window := min(max(e.cfg.DrainTimeout-drainTail, 0), time.Duration(e.Sessions())*time.Millisecond)
+	e.metrics.drainBy.Store(time.Now().Add(e.cfg.DrainTimeout).UnixMilli())
 	e.draining.Store(true)
 	for _, l := range e.loops {
 		l.post(message{kind: msgDrain, window: window})

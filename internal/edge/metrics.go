@@ -34,9 +34,12 @@ var latencyBounds = [...]float64{
 type histogram struct {
 	buckets [len(latencyBounds) + 1]atomic.Uint64
 	sum     atomic.Int64 // nanoseconds
+	// examples are the newest of each bucket, of entries whose trace is sampled.
+	examples [len(latencyBounds) + 1]atomic.Pointer[example]
 }
 
-func (h *histogram) observe(nanos int64) {
+// observe returns the bucket that it counted in.
+func (h *histogram) observe(nanos int64) int {
 	nanos = max(nanos, 0) // the clocks of two machines differ
 	s := float64(nanos) / 1e9
 	i := 0
@@ -45,6 +48,7 @@ func (h *histogram) observe(nanos int64) {
 	}
 	h.buckets[i].Add(1)
 	h.sum.Add(nanos)
+	return i
 }
 
 // metrics are what the edge counts off the delivery path, and the collector of
@@ -53,6 +57,7 @@ type metrics struct {
 	edge *Edge
 
 	accepted     atomic.Uint64
+	drainBy      atomic.Int64 // Unix milliseconds; 0: there is no drain
 	pages        atomic.Uint64
 	signals      [len(signalResults)]atomic.Uint64
 	handshakes   *prometheus.CounterVec
@@ -131,6 +136,10 @@ var (
 	descRingBytes = desc("ring_bytes", "Memory of the ring.")
 	descRingCount = desc("ring_entries", "Entries in the ring.")
 	descRingSpan  = desc("ring_span_seconds", "Age of the oldest entry in the ring.")
+	descRingLimit = desc("ring_limit_bytes", "Memory that the ring may take.")
+	descLimit     = desc("sessions_limit", "Sessions above which upgrades are refused; 0: no limit.")
+	descDraining  = desc("draining", "1 while sessions are asked to move to another edge.")
+	descDrainBy   = desc("drain_deadline_timestamp_seconds", "When the drain has to be over; 0: there is none.")
 	descSignals   = prometheus.NewDesc("vibemesh_edge_signals_total", "What became of signals: of clients, and on their way to sessions.", []string{"result"}, nil)
 	descTailSeq   = prometheus.NewDesc("vibemesh_edge_tail_sequence", "Sequence up to which this edge has followed a partition of the log.", []string{"partition"}, nil)
 )
@@ -180,6 +189,14 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	gauge(descSessions, float64(live))
 	gauge(descSetUps, float64(max(m.edge.sessions.Load()-live, 0)))
 	gauge(descLag, float64(lag))
+	gauge(descRingLimit, float64(m.edge.cfg.RingBytes))
+	gauge(descLimit, float64(m.edge.cfg.Threshold))
+	draining := 0.0
+	if m.edge.Draining() {
+		draining = 1
+	}
+	gauge(descDraining, draining)
+	gauge(descDrainBy, float64(m.drainBy.Load())/1e3)
 	counter(descAccepted, m.accepted.Load())
 	counter(descDelivered, delivered)
 	counter(descWrites, writes)
@@ -207,5 +224,28 @@ func (m *metrics) latency() prometheus.Metric {
 	for _, l := range m.edge.loops {
 		sum += float64(l.counters.latency.sum.Load()) / 1e9
 	}
-	return prometheus.MustNewConstHistogram(descLatency, count, sum, buckets)
+	return m.withExamples(prometheus.MustNewConstHistogram(descLatency, count, sum, buckets))
+}
+
+// withExamples gives each bucket of the latencies the newest example that any loop has.
+func (m *metrics) withExamples(h prometheus.Metric) prometheus.Metric {
+	var newest []prometheus.Exemplar
+	for i := range len(latencyBounds) + 1 {
+		var of *example
+		for _, l := range m.edge.loops {
+			if ex := l.counters.latency.examples[i].Load(); ex != nil && (of == nil || ex.at.After(of.at)) {
+				of = ex
+			}
+		}
+		if of != nil {
+			newest = append(newest, prometheus.Exemplar{
+				Value: of.seconds, Timestamp: of.at,
+				Labels: prometheus.Labels{"trace_id": of.entry.TraceID(), "span_id": of.entry.SpanID()},
+			})
+		}
+	}
+	if len(newest) == 0 {
+		return h
+	}
+	return prometheus.MustNewMetricWithExemplars(h, newest...)
 }

@@ -7,60 +7,24 @@ import (
 	"regexp"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/socialvibes/vibemesh/internal/wire"
 )
 
 // serviceName is what the edges are called by `nats micro`.
 const serviceName = "vibemesh-edge"
-
-// The orders that every edge obeys, as the last token of their subjects.
-const (
-	orderPresence   = "presence"
-	orderDisconnect = "disconnect"
-	// edgesComeAndGo is where an edge says that it is there, or is going.
-	edgesComeAndGo = "edges"
-)
-
-// maxOrdered bounds how many people one order of presence names.
-const maxOrdered = 100
 
 const (
 	orderTimeout = 400 * time.Millisecond // for all loops of an edge; less than gatherTimeout
 	maxOrders    = 64                     // that an edge works at, at the same time
 )
 
-// Controlled is an edge as operators see it.
-type Controlled interface {
-	// Count is how many sessions of each audience there are.
-	Count(ctx context.Context, who []wire.Audience) ([]int, error)
-	// Disconnect ends a user's sessions, and says how many they were.
-	Disconnect(ctx context.Context, uid, reason string) (int, error)
-}
-
-// order is what is asked of the edges: of one person, several, or a topic.
-type order struct {
-	User   string   `json:"user,omitempty"`
-	Users  []string `json:"users,omitempty"`
-	Topic  string   `json:"topic,omitempty"`
-	Reason string   `json:"reason,omitempty"`
-}
-
-// report is an edge's answer.
-type report struct {
-	ID       string `json:"id"` // of the service, which says who has answered
-	Node     string `json:"node"`
-	Sessions *int   `json:"sessions,omitempty"`
-	Members  *int   `json:"members,omitempty"`
-	Counts   []int  `json:"counts,omitempty"` // in the order of the users
-	Gone     bool   `json:"gone,omitempty"`
-}
-
 // Control answers orders for an edge, as a service of the NATS micro protocol.
 type Control struct {
 	mesh    *Mesh
 	version string
+	started time.Time
 	edge    Controlled
 	slots   chan struct{} // one for each order under way
 	orders  *prometheus.CounterVec
@@ -69,12 +33,12 @@ type Control struct {
 // NewControl makes the service of an edge.
 func (m *Mesh) NewControl(version string, edge Controlled) *Control {
 	c := &Control{
-		mesh: m, version: version, edge: edge, slots: make(chan struct{}, maxOrders),
+		mesh: m, version: version, started: time.Now().UTC().Truncate(time.Second), edge: edge, slots: make(chan struct{}, maxOrders),
 		orders: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "vibemesh_control_orders_total", Help: "Orders that this edge was given, by kind and result.",
 		}, []string{"order", "result"}),
 	}
-	for _, name := range []string{orderPresence, orderDisconnect} {
+	for _, name := range []string{orderPresence, orderDisconnect, orderStatus} {
 		for _, result := range []string{"ok", "malformed", "busy", "timeout"} {
 			c.orders.WithLabelValues(name, result)
 		}
@@ -103,7 +67,7 @@ func (c *Control) Run(ctx context.Context) error {
 	}
 	self := report{ID: svc.Info().ID, Node: c.mesh.cfg.Node}
 	for name, obey := range map[string]func(context.Context, *order, *report) error{
-		orderPresence: c.presence, orderDisconnect: c.disconnect,
+		orderPresence: c.presence, orderDisconnect: c.disconnect, orderStatus: c.status,
 	} {
 		err := svc.AddEndpoint(name, micro.HandlerFunc(func(req micro.Request) { c.handle(ctx, name, self, req, obey) }),
 			micro.WithEndpointSubject(c.mesh.cfg.Subjects.Control(name)))
@@ -145,7 +109,11 @@ func (c *Control) handle(ctx context.Context, name string, r report, req micro.R
 	go func() {
 		defer func() { <-c.slots }()
 		var o order
-		if err := json.Unmarshal(req.Data(), &o); err != nil {
+		data := req.Data()
+		if name == orderStatus && len(data) == 0 {
+			data = []byte("{}") // it has nothing to say
+		}
+		if err := json.Unmarshal(data, &o); err != nil {
 			c.refuse(name, "malformed", "400", "the order is not JSON such as {\"user\":\"ada\"}", r, req)
 			return
 		}
@@ -160,79 +128,26 @@ func (c *Control) handle(ctx context.Context, name string, r report, req micro.R
 			return
 		}
 		c.orders.WithLabelValues(name, "ok").Inc()
-		if err := req.RespondJSON(r); err != nil {
-			c.mesh.log.Debug("answering an order", "order", name, "err", err)
-		}
+		c.answer(name, nil, r, req)
 	}()
 }
 
 func (c *Control) refuse(name, result, code, text string, r report, req micro.Request) {
 	c.orders.WithLabelValues(name, result).Inc()
+	c.answer(name, nats.Header{micro.ErrorCodeHeader: {code}, micro.ErrorHeader: {text}}, r, req)
+}
+
+// answer says what became of an order. The request itself would note errors where the
+// service reads them, which has gone on meanwhile. Who wants no answer gets none.
+func (c *Control) answer(name string, header nats.Header, r report, req micro.Request) {
+	if req.Reply() == "" {
+		return
+	}
 	data, err := json.Marshal(r)
 	if err == nil {
-		err = req.Error(code, text, data)
+		err = c.mesh.signal.nc.PublishMsg(&nats.Msg{Subject: req.Reply(), Header: header, Data: data})
 	}
 	if err != nil {
-		c.mesh.log.Debug("refusing an order", "order", name, "err", err)
+		c.mesh.log.Debug("answering an order", "order", name, "err", err)
 	}
-}
-
-// check finds what is wrong with an order.
-func (o *order) check(name string) error {
-	given := 0
-	for _, there := range []bool{o.User != "", o.Topic != "", len(o.Users) > 0} {
-		if there {
-			given++
-		}
-	}
-	switch {
-	case given != 1:
-		return fmt.Errorf("an order names one of user, users and topic")
-	case name == orderDisconnect && o.User == "":
-		return fmt.Errorf("disconnect names one user")
-	case len(o.Users) > maxOrdered:
-		return fmt.Errorf("an order names at most %d users", maxOrdered)
-	}
-	return nil
-}
-
-func (c *Control) presence(ctx context.Context, o *order, r *report) error {
-	var who []wire.Audience
-	switch {
-	case o.Topic != "":
-		who = []wire.Audience{wire.Topic(o.Topic)}
-	case o.User != "":
-		who = []wire.Audience{wire.User(o.User)}
-	default:
-		who = users(o.Users)
-	}
-	counts, err := c.edge.Count(ctx, who)
-	if err != nil {
-		return err
-	}
-	switch {
-	case o.Topic != "":
-		r.Members = &counts[0]
-	case o.User != "":
-		r.Sessions = &counts[0]
-	default:
-		r.Counts = counts
-	}
-	return nil
-}
-
-func users(uids []string) (who []wire.Audience) {
-	for _, uid := range uids {
-		who = append(who, wire.User(uid))
-	}
-	return who
-}
-
-func (c *Control) disconnect(ctx context.Context, o *order, r *report) error {
-	n, err := c.edge.Disconnect(ctx, o.User, o.Reason)
-	r.Sessions = &n
-	if err == nil {
-		c.mesh.log.Info("a user was disconnected by an operator", "sessions", n)
-	}
-	return err
 }

@@ -68,6 +68,10 @@ func (e *fakeEdge) Disconnect(_ context.Context, uid, reason string) (int, error
 	return e.sessions[uid], nil
 }
 
+func (e *fakeEdge) Status() wire.EdgeStatus {
+	return wire.EdgeStatus{Sessions: len(e.sessions), RingBytes: 7}
+}
+
 // node is a mesh of a name on a server.
 func node(t *testing.T, s *mesh.Server, name string) *mesh.Mesh {
 	t.Helper()
@@ -153,7 +157,7 @@ func TestService(t *testing.T) {
 	for _, e := range info.Endpoints {
 		endpoints = append(endpoints, e.Name+" "+e.Subject+e.QueueGroup)
 	}
-	if len(endpoints) != 2 || info.Version != "1.2.3" || info.Metadata["node"] != "edge-1" {
+	if len(endpoints) != 3 || info.Version != "1.2.3" || info.Metadata["node"] != "edge-1" {
 		t.Errorf("info: %+v", info)
 	}
 	for order, want := range map[string]string{
@@ -172,6 +176,14 @@ func TestService(t *testing.T) {
 		}
 		if !strings.HasSuffix(got, want) {
 			t.Errorf("%s: %s, want %s", order, got, want)
+		}
+	}
+	for order, want := range map[string]string{
+		``: `"sessions":1,"draining":false,"caught_up":false,"lag":0,"ring_bytes":7,"ring_span_seconds":0,"delivered":0}}`, `{}`: `"delivered":0}}`,
+		`{"user":"ada"}`: `"node":"edge-1"}`, // refused
+	} {
+		if got := string(request("sv.ctl.status", order).Data); !strings.HasSuffix(got, want) {
+			t.Errorf("status %s: %s, want %s", order, got, want)
 		}
 	}
 	if msg := request("sv.ctl.disconnect", `{"topic":"x"}`); msg.Header.Get(micro.ErrorCodeHeader) != "400" {

@@ -1,6 +1,9 @@
 package mesh
 
-import "time"
+import (
+	"context"
+	"time"
+)
 
 // MakeRememberedOld lets what is remembered have been read some time ago.
 func (m *Mesh) MakeRememberedOld(by time.Duration) {
@@ -35,3 +38,10 @@ func (m *Mesh) RememberedBytes() (n int) {
 	}
 	return n
 }
+
+// Ask is one round of Run, Later lets a LogSize be some time older, and AskEvery is Run's loop.
+func (s *LogSize) Ask(ctx context.Context) { s.ask(ctx) }
+
+func (s *LogSize) Later(by time.Duration) { s.now = func() time.Time { return time.Now().Add(by) } }
+
+var AskEvery = askEvery

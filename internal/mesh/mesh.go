@@ -1,9 +1,11 @@
 // Package mesh is everything that Vibemesh says to NATS: connecting, the log's
 // provisioning, publishing, following the log and reading it. Nothing else in
-// the program imports nats.go.
+// the program imports nats.go, but for what it shares with backends that publish
+// by themselves: internal/message.
 package mesh
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +15,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/socialvibes/vibemesh/internal/message"
+	"github.com/socialvibes/vibemesh/internal/trace"
 	"github.com/socialvibes/vibemesh/internal/wire"
 )
 
@@ -21,9 +25,12 @@ type Config struct {
 	URLs     []string // empty: Server
 	Server   *Server  // the embedded one
 	Creds    string   // file, or empty
+	TLS      TLSFiles // beside what the URLs say
+	Role     string   // of nats/permissions.json, whose inbox this process has; empty: run
 	Node     string   // in the names of connections
 	Subjects wire.Subjects
-	Check    Checker // of payloads; nil: none
+	Check    Checker         // of payloads; nil: none
+	Trace    *trace.Recorder // of what is published; nil: none
 
 	Partitions int // of the log; 0: as Subjects says
 	// ReadMirror: the log has mirrors that answer reads, too, and may be behind.
@@ -43,6 +50,7 @@ type Mesh struct {
 	recent *recent
 	parts  []*partition
 	tail   tail
+	faults faults
 }
 
 type link struct {
@@ -70,7 +78,7 @@ func Connect(ctx context.Context, cfg Config, log *slog.Logger) (*Mesh, error) {
 		}
 		// Without a limit, acknowledgements that never come would fill what may be
 		// under way, and nothing could be published any more.
-		js, err := jetstream.New(nc, jetstream.WithPublishAsyncTimeout(ackTimeout))
+		js, err := jetstream.New(nc, jetstream.WithPublishAsyncTimeout(message.AckTimeout))
 		if err != nil {
 			nc.Close()
 			m.Close()
@@ -86,13 +94,10 @@ func Connect(ctx context.Context, cfg Config, log *slog.Logger) (*Mesh, error) {
 	return m, nil
 }
 
-// ackTimeout is how long a message may wait for its acknowledgement.
-const ackTimeout = 10 * time.Second
-
 func (m *Mesh) dial(ctx context.Context, role string) (*nats.Conn, error) {
 	opts := []nats.Option{
 		nats.Name("vibemesh " + role + " " + m.cfg.Node),
-		nats.CustomInboxPrefix("_INBOX_vibemesh_" + role),
+		nats.CustomInboxPrefix("_INBOX_" + cmp.Or(m.cfg.Role, "run") + "." + role),
 		nats.MaxReconnects(-1),
 		nats.ReconnectWait(250 * time.Millisecond),
 		nats.ReconnectJitter(250*time.Millisecond, time.Second),
@@ -112,6 +117,7 @@ func (m *Mesh) dial(ctx context.Context, role string) (*nats.Conn, error) {
 			m.log.Info("NATS is back", "connection", role, "server", nc.ConnectedServerName())
 		}),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+			m.faults.count(role, err)
 			m.log.Warn("NATS", "connection", role, "err", err)
 		}),
 	}
@@ -119,7 +125,9 @@ func (m *Mesh) dial(ctx context.Context, role string) (*nats.Conn, error) {
 		opts = append(opts, nats.UserCredentials(m.cfg.Creds))
 	}
 	url := strings.Join(m.cfg.URLs, ",")
-	if m.cfg.Server != nil {
+	if m.cfg.Server == nil {
+		opts = append(opts, m.cfg.TLS.options()...)
+	} else {
 		opts = append(opts, nats.InProcessServer(m.cfg.Server.ns))
 		url = ""
 	}
@@ -128,6 +136,11 @@ func (m *Mesh) dial(ctx context.Context, role string) (*nats.Conn, error) {
 		nc, err := nats.Connect(url, opts...)
 		if err == nil {
 			return nc, nil
+		}
+		if m.cfg.Server == nil {
+			if why := m.cfg.TLS.explain(err); why != nil {
+				return nil, why // it does not pass by waiting
+			}
 		}
 		if last == nil {
 			m.log.Warn("waiting for NATS", "url", url, "err", err)

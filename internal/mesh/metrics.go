@@ -38,6 +38,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 		gauge(descConnected, connected, role)
 		counter(descReconnect, l.nc.Stats().Reconnects, role)
 	}
+	m.faults.collect(ch)
 	counter(descEntries, m.tail.entries.Load())
 	counter(descSkipped, m.tail.skipped.subject.Load(), skipSubject)
 	counter(descSkipped, m.tail.skipped.envelope.Load(), skipEnvelope)

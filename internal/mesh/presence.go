@@ -93,11 +93,11 @@ func (o *Operator) gather(ctx context.Context, name string, what order) (reports
 	failed := false
 	for !known || len(missing) > 0 {
 		msg, err := sub.NextMsgWithContext(ctx)
+		if errors.Is(err, nats.ErrNoResponders) { // nobody listens
+			return reports, known && len(missing) == 0, nil
+		}
 		if err != nil { // the time is over
 			return reports, false, overTime(err)
-		}
-		if len(msg.Data) == 0 && msg.Header.Get("Status") == "503" { // nobody listens
-			return reports, known && len(missing) == 0, nil
 		}
 		var r report
 		if json.Unmarshal(msg.Data, &r) != nil || r.ID == "" {

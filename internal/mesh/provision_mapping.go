@@ -32,6 +32,16 @@ func mappings(s wire.Subjects) []mapping {
 	}
 }
 
+// Mappings are what the account of a log has to map, from what is published to what a
+// partition stores; none for a log of one partition.
+func Mappings(s wire.Subjects) map[string]string {
+	all := map[string]string{}
+	for _, m := range mappings(s) {
+		all[m.from] = m.to
+	}
+	return all
+}
+
 // MappingText is what the configuration of each nats-server must have for a log of
 // several partitions, with a comment that says where.
 func MappingText(s wire.Subjects) string {
@@ -93,6 +103,7 @@ func (m *Mesh) dialOnce(server string) (*nats.Conn, error) {
 	opts.ReconnectedCB = nil
 	opts.DisconnectedErrCB = nil
 	opts.AsyncErrorCB = func(*nats.Conn, *nats.Subscription, error) {} // probe reads LastError
+	opts.TLSConfig = m.tlsFor(server, opts.TLSConfig)
 	for _, u := range m.cfg.URLs {
 		// Servers() has no user names and tokens; they may be in any of the URLs.
 		if p, err := url.Parse(u); err == nil && p.User != nil {

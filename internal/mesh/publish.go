@@ -2,15 +2,13 @@ package mesh
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"strconv"
 	"sync"
-	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
+	"github.com/socialvibes/vibemesh/internal/message"
+	"github.com/socialvibes/vibemesh/internal/trace"
 	"github.com/socialvibes/vibemesh/internal/wire"
 )
 
@@ -22,11 +20,13 @@ import (
 // the id of that (see Cancel); any other is delivered now. If not all are known to be
 // stored, the error wraps wire.ErrUnavailable; publishing all of them again with the
 // same MsgIDs within the dedup window stores what is missing, and nothing twice.
-func (m *Mesh) Publish(ctx context.Context, msgs []wire.Message) ([]wire.Receipt, error) {
+func (m *Mesh) Publish(ctx context.Context, msgs []wire.Message) (receipts []wire.Receipt, err error) {
+	ctx, span := m.tracePublish(ctx, msgs)
+	defer func() { span.End(receipts, err) }()
 	if !m.pub.nc.IsConnected() {
 		return nil, fmt.Errorf("%w: NATS is not connected", wire.ErrUnavailable)
 	}
-	receipts := make([]wire.Receipt, len(msgs))
+	receipts = make([]wire.Receipt, len(msgs))
 	parts := make([][]pending, m.cfg.Subjects.Partitions())
 	originals := make(map[original]int) // JetStream refuses a batch that repeats one
 	repeats := make(map[int]int)
@@ -39,10 +39,11 @@ func (m *Mesh) Publish(ctx context.Context, msgs []wire.Message) ([]wire.Receipt
 			}
 			originals[id] = i
 		}
-		msg, err := m.natsMsg(&msgs[i])
+		msg, err := message.New(m.cfg.Subjects, message.Stored, &msgs[i])
 		if err != nil {
 			return nil, err
 		}
+		trace.Carry(ctx, i, msg.Header.Set)
 		if receipts[i].Subject, err = m.cfg.Subjects.Of(msgs[i].Audience); err != nil {
 			return nil, err
 		}
@@ -97,16 +98,24 @@ func (m *Mesh) storeParts(ctx context.Context, parts [][]pending) error {
 }
 
 // store puts messages into one partition.
-func (m *Mesh) store(ctx context.Context, p int, msgs []pending) error {
+func (m *Mesh) store(ctx context.Context, p int, part []pending) (err error) {
+	ctx, span := m.traceStore(ctx, p, len(part))
+	defer func() { span.End(err) }()
 	s := stamp{m: m, partition: p, part: m.parts[p]}
-	var err error
 	if s.state, err = s.part.states.get(ctx, m, anyAge); err != nil {
 		return err
 	}
-	if len(msgs) > 1 {
-		return m.storeBatch(ctx, &s, msgs)
+	msgs := make([]*nats.Msg, len(part))
+	for i := range part {
+		msgs[i] = part[i].msg
 	}
-	return m.storeOne(ctx, &s, msgs[0])
+	acks, err := message.Log{NC: m.pub.nc, JS: m.pub.js}.Store(ctx, msgs)
+	for i, ack := range acks {
+		if err == nil {
+			err = s.put(ctx, part[i].receipt, ack.Seq, ack.Duplicate)
+		}
+	}
+	return err
 }
 
 // stamp turns JetStream's acknowledgements for one partition into receipts.
@@ -131,76 +140,4 @@ func (s *stamp) put(ctx context.Context, r *wire.Receipt, seq uint64, duplicate 
 	r.Duplicate = duplicate
 	s.part.states.reached(r.ID.Position)
 	return nil
-}
-
-// storeOne stores a message that comes alone. While another process is storing it under
-// the same id, it waits for that.
-func (m *Mesh) storeOne(ctx context.Context, s *stamp, one pending) error {
-	for {
-		f, err := m.pub.js.PublishMsgAsync(one.msg)
-		if err != nil {
-			return unavailable(err)
-		}
-		select {
-		case ack := <-f.Ok():
-			return s.put(ctx, one.receipt, ack.Sequence, ack.Duplicate)
-		case err = <-f.Err():
-		case <-ctx.Done():
-			return unavailable(ctx.Err())
-		}
-		if refusal(err) != errIDInProcess {
-			return publishError(err)
-		}
-		pause(ctx, batchPause)
-	}
-}
-
-// natsMsg is a message as NATS carries it. It is published to the subject that the log
-// stores it under, so that who publishes here needs no subject mapping.
-func (m *Mesh) natsMsg(msg *wire.Message) (*nats.Msg, error) {
-	subject, err := m.cfg.Subjects.Stored(msg.Audience)
-	if err != nil {
-		return nil, err
-	}
-	data, err := json.Marshal(msg.Envelope)
-	if err != nil {
-		return nil, err
-	}
-	if len(data) > wire.MaxEnvelope {
-		return nil, wire.ErrEnvelopeSize
-	}
-	out := nats.NewMsg(subject)
-	out.Data = data
-	if msg.MsgID != "" {
-		out.Header.Set(wire.HeaderMsgID, msg.MsgID)
-	}
-	if msg.Collapse != "" {
-		if err := wire.CheckCollapse(msg.Collapse); err != nil {
-			return nil, err
-		}
-		out.Header.Set(wire.HeaderCollapse, msg.Collapse)
-	}
-	if msg.At.After(time.Now()) {
-		return out, m.schedule(out, msg)
-	}
-	if msg.TTL > 0 {
-		out.Header.Set(wire.HeaderTTL, wholeSeconds(msg.TTL))
-	}
-	return out, nil
-}
-
-// wholeSeconds is a duration as JetStream takes it, never less than it was.
-func wholeSeconds(d time.Duration) string {
-	return strconv.FormatInt(int64((d+time.Second-1)/time.Second), 10)
-}
-
-func publishError(err error) error {
-	if errors.Is(err, nats.ErrNoResponders) || errors.Is(err, jetstream.ErrNoStreamResponse) {
-		return fmt.Errorf("%w: no stream stores this subject; run `vibemesh provision`", wire.ErrUnavailable)
-	}
-	switch refusal(err) {
-	case errAtomicDisabled, errTTLDisabled, jetstream.JSErrCodeMessageSchedulesDisabled:
-		return fmt.Errorf("%w: %w; run `vibemesh provision`", wire.ErrUnavailable, err)
-	}
-	return unavailable(err)
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/socialvibes/vibemesh/internal/message"
 	"github.com/socialvibes/vibemesh/internal/wire"
 )
 
@@ -65,7 +66,7 @@ func (m *Mesh) Mark(ctx context.Context, uid string, change wire.Change) (wire.R
 			return state, nil
 		}
 		if !isConflict(conflict) {
-			return wire.ReadState{}, publishError(conflict)
+			return wire.ReadState{}, message.Explain(conflict)
 		}
 		select {
 		case <-time.After(rand.N(min(2*time.Millisecond<<attempt, 200*time.Millisecond))):

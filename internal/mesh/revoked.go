@@ -147,10 +147,9 @@ func (r *Revocations) take(entry jetstream.KeyValueEntry, ttl time.Duration) str
 		r.restore(uid)
 		return ""
 	}
-	before, err := strconv.ParseInt(string(entry.Value()), 10, 64)
-	if err != nil {
-		r.mesh.log.Warn("a value of the revoked tokens is no time in milliseconds", "key", entry.Key())
-		return ""
+	before, ok := refusedBefore(entry)
+	if !ok {
+		r.mesh.log.Warn("a value of the revoked tokens is no time in milliseconds; all tokens of before it are refused", "key", entry.Key())
 	}
 	if ttl > 0 {
 		r.until[uid] = entry.Created().Add(ttl)
@@ -158,8 +157,20 @@ func (r *Revocations) take(entry jetstream.KeyValueEntry, ttl time.Duration) str
 		r.until[uid] = time.Time{}
 	}
 	r.size.Store(int64(len(r.until)))
-	r.sink.Revoke(uid, time.UnixMilli(before))
+	r.sink.Revoke(uid, before)
 	return uid
+}
+
+// refusedBefore is the time that an entry has. Nonsense took the place of a time that
+// nobody knows any more: ok is false, and the time that of the entry, so that nobody takes
+// a revocation back by it. (The log acknowledges to the subject that a publisher names,
+// which may be one of the bucket.)
+func refusedBefore(entry jetstream.KeyValueEntry) (before time.Time, ok bool) {
+	ms, err := strconv.ParseInt(string(entry.Value()), 10, 64)
+	if err != nil {
+		return entry.Created(), false
+	}
+	return time.UnixMilli(ms), true
 }
 
 func (r *Revocations) restore(uid string) {
@@ -208,8 +219,8 @@ func (o *Operator) Revoke(ctx context.Context, uid string, before time.Time) (ti
 		switch {
 		case err == nil:
 			revision = entry.Revision()
-			if ms, err := strconv.ParseInt(string(entry.Value()), 10, 64); err == nil && ms > before.UnixMilli() {
-				before = time.UnixMilli(ms)
+			if stored, _ := refusedBefore(entry); stored.UnixMilli() > before.UnixMilli() {
+				before = time.UnixMilli(stored.UnixMilli())
 			}
 		case !errors.Is(err, jetstream.ErrKeyNotFound):
 			return before, unavailable(err)

@@ -100,7 +100,9 @@ func TestRevocations(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for key, value := range map[string]string{"carl": "soon", "=": "5"} { // nonsense is passed over
+	// A key of nobody is passed over. A value of nonsense may stand where a time was: all
+	// tokens of before it are refused, and a revocation by an earlier time changes nothing.
+	for key, value := range map[string]string{"carl": "soon", "=": "5"} {
 		if _, err := kv.PutString(t.Context(), key, value); err != nil {
 			t.Fatal(err)
 		}
@@ -108,7 +110,12 @@ func TestRevocations(t *testing.T) {
 	if err := kv.Delete(t.Context(), "ada"); err != nil { // an operator takes it back
 		t.Fatal(err)
 	}
-	early.becomes(t, "map[bob@example.org:3000]")
+	nonsense, err := kv.Get(t.Context(), "carl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	early.becomes(t, fmt.Sprintf("map[bob@example.org:3000 carl:%d]", nonsense.Created().UnixMilli()))
+	revoke("carl", 7000, nonsense.Created().UnixMilli())
 
 	// Another bucket of the same name holds other people.
 	if err := js.DeleteKeyValue(t.Context(), m.RevokedBucket()); err != nil {

@@ -2,7 +2,6 @@ package mesh
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,11 +10,9 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/socialvibes/vibemesh/internal/message"
 	"github.com/socialvibes/vibemesh/internal/wire"
 )
-
-// scheduleAt begins the value of Nats-Schedule that names one time, RFC 3339.
-const scheduleAt = "@at "
 
 // dueMargin is how close to its time a message can no longer be cancelled: JetStream
 // takes it out of the log before it stores it for its audience, and its clock is not ours.
@@ -23,30 +20,6 @@ const (
 	dueMargin   = 500 * time.Millisecond
 	clockMargin = 250 * time.Millisecond
 )
-
-// schedule makes of a message one that waits for its time: JetStream then stores it for
-// its audience, without what is about the schedule, and removes the schedule.
-func (m *Mesh) schedule(out *nats.Msg, msg *wire.Message) error {
-	// The same MsgID is the same subject, on which the newest schedule takes the place of
-	// an older one: a repetition after the dedup window is not delivered twice either.
-	id := msg.MsgID
-	if id == "" {
-		id = rand.Text()
-	}
-	subject, err := m.cfg.Subjects.Schedule(msg.Audience, id)
-	if err != nil {
-		return err
-	}
-	out.Header.Set(jetstream.ScheduleHeader, scheduleAt+msg.At.UTC().Format(time.RFC3339Nano))
-	out.Header.Set(jetstream.ScheduleTargetHeader, out.Subject)
-	if msg.TTL > 0 {
-		out.Header.Set(jetstream.ScheduleTTLHeader, wholeSeconds(msg.TTL))
-	}
-	// Retention by age must not remove it before it is due.
-	out.Header.Set(wire.HeaderTTL, "never")
-	out.Subject = subject
-	return nil
-}
 
 // Scheduled finds the message that waits under the id of its receipt. waiting is false
 // when there is none: it was never there, or is delivered, or cancelled. At is zero for a
@@ -69,7 +42,7 @@ func (m *Mesh) Scheduled(ctx context.Context, id wire.EventID) (msg wire.Message
 		} `json:"message"`
 	}
 	err = m.jsAPI(ctx, "$JS.API.STREAM.MSG.GET."+m.parts[id.Partition].stream, map[string]any{"seq": id.Seq}, &answer)
-	if refusal(err) == jetstream.JSErrCodeMessageNotFound {
+	if message.Refusal(err) == jetstream.JSErrCodeMessageNotFound {
 		return msg, false, nil
 	}
 	if err != nil {
@@ -81,7 +54,7 @@ func (m *Mesh) Scheduled(ctx context.Context, id wire.EventID) (msg wire.Message
 		return msg, false, nil
 	}
 	msg.MsgID, msg.Collapse = header.Get(wire.HeaderMsgID), header.Get(wire.HeaderCollapse)
-	if at, ok := strings.CutPrefix(header.Get(jetstream.ScheduleHeader), scheduleAt); ok {
+	if at, ok := strings.CutPrefix(header.Get(jetstream.ScheduleHeader), message.ScheduleAt); ok {
 		msg.At, _ = time.Parse(time.RFC3339, at) //nolint:errcheck // then it is zero
 	}
 	if ttl, err := time.ParseDuration(header.Get(jetstream.ScheduleTTLHeader) + "s"); err == nil {
@@ -108,7 +81,7 @@ func (m *Mesh) Cancel(ctx context.Context, id wire.EventID) (cancelled bool, err
 		Success bool `json:"success"`
 	}
 	err = m.jsAPI(ctx, "$JS.API.STREAM.MSG.DELETE."+m.parts[id.Partition].stream, map[string]any{"seq": id.Seq, "no_erase": true}, &answer)
-	if refusal(err) != 0 { // perhaps because it is not there any more
+	if message.Refusal(err) != 0 { // perhaps because it is not there any more
 		_, waiting, again := m.Scheduled(ctx, id)
 		if again == nil && !waiting {
 			return false, nil

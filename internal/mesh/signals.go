@@ -13,12 +13,6 @@ import (
 	"github.com/socialvibes/vibemesh/internal/wire"
 )
 
-// Headers of a signal.
-const (
-	headerFrom    = "Sv-From"    // the encoded id of the user whose client sent it
-	headerSession = "Sv-Session" // and which of that user's sessions it was
-)
-
 // SignalSink takes signals in, from one goroutine, without waiting. from is empty for
 // a backend's.
 type SignalSink interface {
@@ -106,7 +100,7 @@ func (s *Signals) take(sink SignalSink, msg *nats.Msg) {
 	to, err := s.subjects.ParseSignal(msg.Subject)
 	env, err2 := wire.ParseEnvelope(msg.Data)
 	from := ""
-	if token := msg.Header.Get(headerFrom); token != "" && err == nil {
+	if token := msg.Header.Get(wire.HeaderFrom); token != "" && err == nil {
 		from, err = wire.DecodeID(token)
 	}
 	if err != nil || err2 != nil {
@@ -114,7 +108,7 @@ func (s *Signals) take(sink SignalSink, msg *nats.Msg) {
 		return
 	}
 	s.count(signalReceived)
-	sink.Signal(to, from, msg.Header.Get(headerSession), env)
+	sink.Signal(to, from, msg.Header.Get(wire.HeaderSession), env)
 }
 
 // work is all that is said to nats.go, which may wait for its socket.
@@ -152,8 +146,8 @@ func (s *Signals) Signal(to wire.Audience, from, session string, env wire.Envelo
 	}
 	msg := nats.NewMsg(subject)
 	msg.Data = data
-	msg.Header.Set(headerFrom, uid)
-	msg.Header.Set(headerSession, session)
+	msg.Header.Set(wire.HeaderFrom, uid)
+	msg.Header.Set(wire.HeaderSession, session)
 	select {
 	case s.out <- msg:
 	default:

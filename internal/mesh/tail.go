@@ -99,6 +99,7 @@ func (m *Mesh) take(ctx context.Context, p *partition, sink Sink, msg *arrival) 
 		sink.Skip(p.index, seq)
 	} else {
 		m.tail.entries.Add(1)
+		entry.Trace = wire.TraceOf(msg.header)
 		sink.Append(&entry)
 	}
 	m.tail.mu.Unlock()

@@ -2,6 +2,7 @@ package ring_test
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"testing"
 	"time"
@@ -59,6 +60,7 @@ func (m *plain) append() {
 		e.Frame = append(e.Frame, make([]byte, rapid.IntRange(0, 3000).Draw(t, "size"))...)
 		e.Packed = e.Frame[:rapid.IntRange(0, 10).Draw(t, "packed")%len(e.Frame)]
 		e.Collapse = rapid.SampledFrom([]string{"", "", "x", "y"}).Draw(t, "collapse")
+		e.Mark = rapid.SampledFrom([]uint16{0, 0, 1, 1024, math.MaxUint16}).Draw(t, "mark")
 		// Far from now, which goes on.
 		if hours := rapid.SampledFrom([]time.Duration{0, 0, -1, 1}).Draw(t, "expires"); hours != 0 {
 			e.Expires = m.now.Add(hours * time.Hour)
@@ -118,7 +120,7 @@ func (m *plain) check(v ring.View) {
 		if got := v.SeqsAt([]uint64{7}, pos); got[0] != 7 || !slices.Equal(got[1:], place) {
 			m.t.Fatalf("SeqsAt(%d) = %v, want %v behind what was there", pos, got, place)
 		}
-		if it.Part != e.Part || it.Seq != e.Seq || it.Kind != e.Kind || string(it.ID) != e.ID ||
+		if it.Part != e.Part || it.Seq != e.Seq || it.Kind != e.Kind || string(it.ID) != e.ID || it.Mark != e.Mark ||
 			!slices.Equal(it.Frame, e.Frame) || !slices.Equal(it.Packed, e.Packed) {
 			m.t.Fatalf("the entry at %d is not what was appended", pos)
 		}

@@ -57,6 +57,8 @@ type Entry struct {
 	Frame    []byte // copied into the ring
 	// Packed is the same frame compressed, or empty; copied as well.
 	Packed []byte
+	// Mark is the caller's own note, which Item has again. 0: none.
+	Mark uint16
 }
 
 // meta describes one entry of a segment; it holds no pointer, so the collector
@@ -70,7 +72,7 @@ type meta struct {
 	frame uint32 // length
 	pack  uint32 // length of the compressed frame
 	until uint32 // when it expires, Unix seconds, rounded up; 0: never
-	over  uint32 // 1: a newer entry has taken its place; written and read atomically
+	notes uint32 // replaced, and above it the entry's mark; written and read atomically
 	id    uint16 // length
 	kind  uint8
 	part  uint8
@@ -78,9 +80,15 @@ type meta struct {
 
 const metaSize = 56
 
+// replaced, of meta.notes: a newer entry has taken its place.
+const (
+	replaced  = 1
+	markShift = 1
+)
+
 // found reports whether an entry is still to be found at a time.
 func (m *meta) found(now uint32) bool {
-	return (m.until == 0 || m.until > now) && atomic.LoadUint32(&m.over) == 0
+	return (m.until == 0 || m.until > now) && atomic.LoadUint32(&m.notes)&replaced == 0
 }
 
 type segment struct {
@@ -174,6 +182,7 @@ func (r *Ring) Append(e Entry) {
 	m := meta{
 		seq: e.Seq, time: r.last, kind: e.Kind, part: e.Part,
 		off: uint32(r.fillBytes), id: uint16(len(e.ID)), frame: uint32(len(e.Frame)), pack: uint32(len(e.Packed)),
+		notes: uint32(e.Mark) << markShift,
 	}
 	if !e.Expires.IsZero() {
 		m.until = uint32(min(max(e.Expires.Add(time.Second-1).Unix(), 1), math.MaxUint32))
@@ -209,7 +218,7 @@ func (r *Ring) replace(audience uint64, key string, pos uint64) {
 	r.keyed[hash] = pos
 	if v := r.View(); before > v.Floor() {
 		_, m := v.at(before)
-		atomic.StoreUint32(&m.over, 1)
+		atomic.StoreUint32(&m.notes, m.notes|replaced) // nobody else writes
 	}
 }
 

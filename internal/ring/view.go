@@ -3,6 +3,7 @@ package ring
 import (
 	"slices"
 	"sort"
+	"sync/atomic"
 	"time"
 )
 
@@ -82,6 +83,7 @@ type Item struct {
 	Seq    uint64
 	Hash   uint64
 	Nanos  int64 // when it was stored, since 1970
+	Mark   uint16
 	Kind   uint8
 	ID     []byte
 	Frame  []byte
@@ -94,7 +96,8 @@ func (v *View) At(pos uint64) Item {
 	id, frame := m.off, m.off+uint32(m.id)
 	return Item{
 		Pos: pos, Part: m.part, Seq: m.seq, Hash: m.hash, Nanos: m.time, Kind: m.kind,
-		ID: seg.bytes[id:frame], Frame: seg.bytes[frame:][:m.frame], Packed: seg.bytes[frame+m.frame:][:m.pack],
+		Mark: uint16(atomic.LoadUint32(&m.notes) >> markShift),
+		ID:   seg.bytes[id:frame], Frame: seg.bytes[frame:][:m.frame], Packed: seg.bytes[frame+m.frame:][:m.pack],
 	}
 }
 

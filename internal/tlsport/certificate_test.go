@@ -101,13 +101,13 @@ func TestCertificateMetrics(t *testing.T) {
 		}
 	}
 	for name, want := range map[string]float64{
-		"vibemesh_tls_relays":                            1,
-		"vibemesh_tls_certificate_expiry_seconds":        float64(r.pair.leaf.NotAfter.Unix()),
-		"vibemesh_tls_certificate_reloads_total ok":      0,
-		"vibemesh_tls_certificate_reloads_total refused": 0,
-		"vibemesh_tls_handshakes_total relay ok":         1,
-		"vibemesh_tls_handshakes_total kernel ok":        0,
-		"vibemesh_tls_handshakes_total none failed":      0,
+		"vibemesh_tls_relays":                               1,
+		"vibemesh_tls_certificate_expiry_timestamp_seconds": float64(r.pair.leaf.NotAfter.Unix()),
+		"vibemesh_tls_certificate_reloads_total ok":         0,
+		"vibemesh_tls_certificate_reloads_total refused":    0,
+		"vibemesh_tls_handshakes_total relay ok":            1,
+		"vibemesh_tls_handshakes_total kernel ok":           0,
+		"vibemesh_tls_handshakes_total none failed":         0,
 	} {
 		if got, ok := r.metrics()[name]; !ok || got != want {
 			t.Errorf("%s is %v, %v; want %v", name, got, ok, want)
@@ -123,7 +123,7 @@ func TestReloadWhileRunning(t *testing.T) {
 	second := newPair(t, withRSA, "second", time.Now().Add(2*time.Hour))
 	second.store(t, r.dir)
 	eventually(t, "the new certificate", func() bool {
-		return r.metrics()["vibemesh_tls_certificate_expiry_seconds"] == float64(second.leaf.NotAfter.Unix())
+		return r.metrics()["vibemesh_tls_certificate_expiry_timestamp_seconds"] == float64(second.leaf.NotAfter.Unix())
 	})
 	client, plain := r.connect(second.client())
 	defer netloop.CloseFD(plain)

@@ -111,7 +111,7 @@ func (p *Port) measure() {
 			Name: "vibemesh_tls_relays", Help: "Connections whose TLS is done in this process.",
 		}, func() float64 { return float64(p.active.Load()) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "vibemesh_tls_certificate_expiry_seconds", Help: "When the certificate in use expires, in seconds since 1970.",
+			Name: "vibemesh_tls_certificate_expiry_timestamp_seconds", Help: "When the certificate in use expires, in seconds since 1970.",
 		}, p.cert.expiry),
 	}
 }

@@ -10,6 +10,11 @@ const ProblemTypePrefix = "https://socialvibes.dev/problems/"
 //go:embed schemas/*.json
 var Schemas embed.FS
 
+// AsyncAPI describes, for machines, what goes over NATS and over sockets.
+//
+//go:embed asyncapi.json
+var AsyncAPI []byte
+
 // Retry is what a client may do after its connection has ended.
 type Retry int
 

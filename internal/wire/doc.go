@@ -49,7 +49,8 @@
 // Subjects and the encoding of ids are in subject.go, what NATS carries in
 // envelope.go, what sockets carry in frame.go and client_frame.go, positions in
 // cursor.go, codes in errors.json (and codes_gen.go), the payload of each event
-// type in schemas/, and golden vectors for all of them in testdata/vectors.
+// type in schemas/, and golden vectors for all of them in testdata/vectors. From all
+// this gen writes asyncapi.json, which describes it for machines.
 package wire
 
 //go:generate go run ./gen

@@ -40,6 +40,12 @@ const (
 	HeaderCollapse = "Sv-Collapse" // a newer message with this key replaces the older
 )
 
+// Headers of a signal on NATS.
+const (
+	HeaderFrom    = "Sv-From"    // the encoded id of the user whose client sent it
+	HeaderSession = "Sv-Session" // and which of that user's sessions it was
+)
+
 // TypeToast is the event type of a toast; its payload is schemas/toast.json.
 const TypeToast = "toast"
 

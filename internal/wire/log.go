@@ -11,7 +11,8 @@ type Entry struct {
 	Collapse string    // see Event.Collapse; empty: none
 	Expires  time.Time // zero: with the log's retention
 	Envelope
-	Read *ReadState // of an audience of KindRead, instead of an Envelope
+	Read  *ReadState // of an audience of KindRead, instead of an Envelope
+	Trace Trace      // set by the tail only: what is read later is in nobody's trace
 }
 
 // Expired reports whether an entry is no longer to be shown.

@@ -34,8 +34,24 @@ func testMain(m *testing.M) int {
 		fmt.Fprintf(os.Stderr, "building the programs: %v\n%s", err, out)
 		return 1
 	}
+	if err := linkNATS(dir); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
 	bin = dir
 	return m.Run()
+}
+
+// linkNATS puts the nats command among the programs. It is of a module of its own, since
+// the program does not need it.
+func linkNATS(dir string) error {
+	tool := exec.Command("go", "tool", "-n", "nats")
+	tool.Dir = filepath.Join(root, "test", "tools")
+	out, err := tool.Output()
+	if err != nil {
+		return fmt.Errorf("building the nats command: %s", explain(err))
+	}
+	return os.Symlink(strings.TrimSpace(string(out)), filepath.Join(dir, "nats"))
 }
 
 func read(t *testing.T, path string) string {

@@ -44,7 +44,8 @@ func (m *mesh) shell(t *testing.T, b block) string {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "bash", "-euo", "pipefail", "-c", m.local(b.text))
 	cmd.Dir = t.TempDir()
-	cmd.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"), "SV_SECRET="+secret, "SV_URL=http://"+m.addr, "TZ=UTC")
+	cmd.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"), "SV_SECRET="+secret, "SV_URL=http://"+m.addr, "NATS_URL=nats://"+m.nats,
+		"HOME="+cmd.Dir, "XDG_CONFIG_HOME="+cmd.Dir, "TZ=UTC")
 	cmd.WaitDelay = time.Second
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr

@@ -206,7 +206,8 @@ func (m *mesh) cause(t *testing.T) {
 	}
 	resp.Body.Close()
 	eventually(t, "closed", func() bool {
-		return strings.Contains(m.get("http://"+m.ops+"/metrics"), `vibemesh_edge_closes_total{code="1000"} 1`)
+		scrape := m.get("http://" + m.ops + "/metrics")
+		return strings.Contains(scrape, `vibemesh_edge_closes_total{code="1000"} 1`) && strings.Contains(scrape, "vibemesh_log_bytes{")
 	})
 }
 

@@ -163,7 +163,7 @@ func TestControl(t *testing.T) {
 			t.Fatalf("%v answered: %v", nodes, err)
 		}
 		var info micro.Info
-		if err := json.Unmarshal(msg.Data, &info); err != nil || len(info.Endpoints) != 2 {
+		if err := json.Unmarshal(msg.Data, &info); err != nil || len(info.Endpoints) != 3 {
 			t.Fatalf("%s: %v", msg.Data, err)
 		}
 		nodes[info.Metadata["node"]] = true

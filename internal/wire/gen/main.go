@@ -1,6 +1,6 @@
-// Command gen writes what is generated from the contract's data files: the Go
-// constants of errors.json, and for TypeScript the same codes and the types of
-// the event payloads. `go generate ./internal/wire` runs it.
+// Command gen writes what is generated from the contract: the Go constants of
+// errors.json, for TypeScript the same codes and the types of the event payloads, and
+// the AsyncAPI document. `go generate ./internal/wire` runs it.
 package main
 
 import (
@@ -64,7 +64,12 @@ func run() error {
 	if err != nil {
 		return err
 	}
+	document, err := asyncAPI(reg)
+	if err != nil {
+		return err
+	}
 	for path, text := range map[string][]byte{
+		asyncAPIFile:                             document,
 		goFile:                                   code,
 		filepath.Join(tsFolder, "codes.gen.ts"):  tsCodes(reg),
 		filepath.Join(tsFolder, "events.gen.ts"): events,

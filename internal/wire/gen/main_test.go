@@ -15,11 +15,16 @@ func generate(t *testing.T, edit func(folder string)) (folder string, err error)
 	if err := os.CopyFS(filepath.Join(folder, "schemas"), os.DirFS(filepath.Join("..", "schemas"))); err != nil {
 		t.Fatal(err)
 	}
-	data, err := os.ReadFile(filepath.Join("..", "errors.json"))
+	write(t, filepath.Join(folder, "errors.json"), read(t, filepath.Join("..", "errors.json")))
+	sources, err := filepath.Glob(filepath.Join("..", "*.go"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	write(t, filepath.Join(folder, "errors.json"), string(data))
+	for _, source := range sources {
+		if !strings.HasSuffix(source, "_test.go") && filepath.Base(source) != goFile {
+			write(t, filepath.Join(folder, filepath.Base(source)), read(t, source))
+		}
+	}
 	if edit != nil {
 		edit(folder)
 	}
@@ -52,9 +57,9 @@ func TestGeneratedFilesAreUpToDate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, file := range []string{goFile, filepath.Join(tsFolder, "codes.gen.ts"), filepath.Join(tsFolder, "events.gen.ts")} {
+	for _, file := range []string{goFile, asyncAPIFile, filepath.Join(tsFolder, "codes.gen.ts"), filepath.Join(tsFolder, "events.gen.ts")} {
 		if read(t, filepath.Join(wire, file)) != read(t, filepath.Join(folder, file)) {
-			t.Errorf("%s is not what the generator makes of errors.json and schemas: run `go generate ./internal/wire` and commit the result", filepath.Base(file))
+			t.Errorf("%s is not what the generator makes: run `go generate ./internal/wire` and commit the result", filepath.Base(file))
 		}
 	}
 	// What is generated is generated here, and not a leftover under another name.
@@ -95,10 +100,16 @@ func TestTypesOfAnEvent(t *testing.T) {
 }
 
 func TestGeneratorRefuses(t *testing.T) {
+	frames := read(t, "../frame.go")
 	for name, c := range map[string]struct{ file, text, want string }{
 		"broken registry": {"errors.json", `{"close": [`, "errors.json"},
 		"broken schema":   {"schemas/x.json", `{`, "schemas/x.json"},
 		"unknown type":    {"schemas/x.json", `{"properties": {"when": {"type": "date"}}}`, `schemas/x.json: when: type "date" has no TypeScript`},
+		"broken Go":       {"frame.go", `package wire; type`, "frame.go"},
+		"a field is gone": {"frame.go", strings.ReplaceAll(frames, "`json:\"after_ms\"`", "`json:\"after\"`"), "no struct has the field Reconnect.after_ms"},
+		"a frame is gone": {"frame.go", strings.Replace(frames, "type Gap struct", "type Hole struct", 1), "no struct is called Gap"},
+		"type of a field": {"frame.go", strings.Replace(frames, "Resumed bool ", "Resumed []bool ", 1), "Hello.resumed: the type []bool has no schema"},
+		"limit is gone":   {"client_frame.go", strings.Replace(read(t, "../client_frame.go"), "MaxTopics", "MostTopics", 2), "no constant MaxTopics"},
 		"array of what":   {"schemas/x.json", `{"properties": {"list": {"type": "array"}}}`, "list: an array needs items"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -1,0 +1,165 @@
+package credentials
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/nats-io/nkeys"
+)
+
+// The keys that are no role's. A role is called operator, too: the key of the operator of
+// NATS has another name.
+const (
+	operatorName = "root"
+	accountName  = "account"
+	systemName   = "sys"
+)
+
+// layoutFile remembers beside the keys what accounts.conf was made for.
+const layoutFile = "layout.json"
+
+type layout struct {
+	Prefix     string           `json:"prefix"`
+	Partitions int              `json:"partitions"`
+	Operator   string           `json:"operator"`          // its token: a server that runs takes no other one
+	Revoked    map[string]int64 `json:"revoked,omitempty"` // by the user's key: since when, in seconds since 1970
+}
+
+// keyring is the seeds, by name: those above, and of each role the account's signing key.
+type keyring struct {
+	seeds  map[string]nkeys.KeyPair
+	layout layout
+}
+
+func newKeyring() (*keyring, error) {
+	k := &keyring{seeds: map[string]nkeys.KeyPair{}}
+	var err error
+	if k.seeds[operatorName], err = nkeys.CreateOperator(); err != nil {
+		return nil, err
+	}
+	for _, name := range []string{accountName, systemName} {
+		if k.seeds[name], err = nkeys.CreateAccount(); err != nil {
+			return nil, err
+		}
+	}
+	roles, err := Roles()
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range roles {
+		if k.seeds[r.Name], err = nkeys.CreateAccount(); err != nil {
+			return nil, err
+		}
+	}
+	return k, nil
+}
+
+// completeRoles makes keys for roles that did not exist when the others were made.
+func (k *keyring) completeRoles(dir string) error {
+	roles, err := Roles()
+	if err != nil {
+		return err
+	}
+	for _, r := range roles {
+		if k.seeds[r.Name] != nil {
+			continue
+		}
+		if k.seeds[r.Name], err = nkeys.CreateAccount(); err != nil {
+			return err
+		}
+		if err := writeSeed(dir, r.Name, k.seeds[r.Name]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (k *keyring) write(dir string) error {
+	for name, pair := range k.seeds {
+		if err := writeSeed(dir, name, pair); err != nil {
+			return err
+		}
+	}
+	return k.writeLayout(dir)
+}
+
+func writeSeed(dir, name string, pair nkeys.KeyPair) error {
+	seed, err := pair.Seed()
+	if err != nil {
+		return err
+	}
+	return create(filepath.Join(dir, name+".nk"), append(seed, '\n'))
+}
+
+func (k *keyring) writeLayout(dir string) error {
+	text, err := json.MarshalIndent(k.layout, "", "  ")
+	if err != nil {
+		return err
+	}
+	return replace(filepath.Join(dir, layoutFile), append(text, '\n'))
+}
+
+// readKeyring reads the seeds that are in a directory: for a user of a role, that of the
+// account and that of the role are enough.
+func readKeyring(dir string) (*keyring, error) {
+	k := &keyring{seeds: map[string]nkeys.KeyPair{}}
+	text, err := os.ReadFile(filepath.Join(dir, layoutFile))
+	if err != nil {
+		return nil, fmt.Errorf("%s is no directory of keys that `vibemesh credentials` made: %w", dir, err)
+	}
+	if err := json.Unmarshal(text, &k.layout); err != nil {
+		return nil, fmt.Errorf("%s: %w", filepath.Join(dir, layoutFile), err)
+	}
+	paths, err := filepath.Glob(filepath.Join(dir, "*.nk"))
+	if err != nil {
+		return nil, err
+	}
+	for _, path := range paths {
+		seed, err := os.ReadFile(path)
+		if err != nil {
+			return nil, err
+		}
+		pair, err := nkeys.FromSeed([]byte(strings.TrimSpace(string(seed))))
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+		k.seeds[strings.TrimSuffix(filepath.Base(path), ".nk")] = pair
+	}
+	if k.seeds[accountName] == nil {
+		return nil, fmt.Errorf("%s has no %s.nk", dir, accountName)
+	}
+	return k, nil
+}
+
+// create writes a file that was not there, for its owner alone.
+func create(path string, text []byte) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if errors.Is(err, os.ErrExist) {
+		return fmt.Errorf("%s is there already, and nothing is overwritten", path)
+	}
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(text)
+	return errors.Join(err, f.Sync(), f.Close())
+}
+
+// replace writes a file whole, or leaves the old one.
+func replace(path string, text []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), ".new-*") // of mode 0600
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(text)
+	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(f.Name()))
+	}
+	return nil
+}

@@ -1,0 +1,114 @@
+package nats_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/socialvibes/vibemesh/internal/wire"
+)
+
+// TestAcknowledgementsAreNoOrders: nats-server does not ask whether a publisher may
+// publish to the reply subject that it names, and JetStream acknowledges there. Where
+// others act on what comes, an acknowledgement does no harm.
+func TestAcknowledgementsAreNoOrders(t *testing.T) {
+	dir, url, said := single(t, 1)
+	start(t, dir, url, "provision")
+	edge, api := start(t, dir, url, "edge"), start(t, dir, url, "api")
+	old := token(t, "eve")
+	request(t, api, http.MethodPost, "revoke", `{"user":"eve"}`, 200)
+	request(t, api, http.MethodPost, "toast", `{"title":"kept"}`, 201)
+	ada := signIn(t, edge, "ada", "")
+
+	looking, nc := as(t, dir, url, "operator"), as(t, dir, url, "backend")
+	var consumers struct{ Consumers []string }
+	if msg, err := looking.Request("$JS.API.CONSUMER.NAMES.SV_LOG", nil, 5*time.Second); err != nil || json.Unmarshal(msg.Data, &consumers) != nil || len(consumers.Consumers) == 0 {
+		t.Fatalf("%+v, %v", consumers, err)
+	}
+	replies := []string{
+		"$KV.SV_REVOKED.eve", "sv.ctl.disconnect", "sv.ctl.presence", "sv.ctl.edges", "sv.auth.topic", "sv.ws.user.ada", "sv.ws.read.ada",
+		"$JS.API.STREAM.PURGE.SV_LOG", "$JS.API.STREAM.DELETE.SV_LOG", "$JS.API.STREAM.MSG.DELETE.SV_LOG", "$JS.API.STREAM.UPDATE.SV_LOG",
+		"$JS.API.STREAM.DELETE.KV_SV_REVOKED", "$JS.API.STREAM.PURGE.KV_SV_REVOKED", "$JS.API.STREAM.MSG.DELETE.KV_SV_REVOKED",
+		"$JS.API.CONSUMER.CREATE.SV_LOG.c", "$JS.API.CONSUMER.DELETE.SV_LOG." + consumers.Consumers[0],
+		"$JS.API.STREAM.LEADER.STEPDOWN.SV_LOG", "$JS.API.META.LEADER.STEPDOWN",
+	}
+	for _, reply := range replies {
+		if err := nc.PublishMsg(&nats.Msg{Subject: "sv.ws.user.ada", Reply: reply, Data: envelope(reply)}); err != nil {
+			t.Fatal(err)
+		}
+		ada.wantsTitle(reply)
+	}
+	ada.wantsTitle(last(t, nc))
+	if page := request(t, api, http.MethodGet, "history?token="+token(t, "ada")+"&limit=50", "", 200); !strings.Contains(page, `"title":"kept"`) || !strings.Contains(page, replies[0]) {
+		t.Errorf("the log has lost something: %s", page)
+	}
+	msg, err := looking.Request("$JS.API.STREAM.INFO.KV_SV_REVOKED", nil, 5*time.Second)
+	if err != nil || !strings.Contains(string(msg.Data), `"messages":1,`) {
+		t.Errorf("the bucket: %s, %v", msg.Data, err)
+	}
+
+	// Who starts now reads nonsense of eve in the bucket, and lets nobody in by it.
+	for _, a := range []string{"edge", "run"} {
+		later := start(t, dir, url, a)
+		eve := dial(t, later, old)
+		eve.ends(wire.CloseToken)
+	}
+	if v := said.violations(); v != nil {
+		t.Errorf("that was meant to be allowed:\n%s", strings.Join(v, "\n"))
+	}
+}
+
+// last publishes one that nothing is done about, so that all before it was.
+func last(t *testing.T, nc *nats.Conn) string {
+	t.Helper()
+	if _, err := nc.Request("sv.ws.user.ada", envelope("last"), 5*time.Second); err != nil {
+		t.Fatal(err)
+	}
+	return "last"
+}
+
+// TestWhatSubjectsCannotForbid holds docs/operators.md to what it says of those who may
+// publish to the log, or read it.
+func TestWhatSubjectsCannotForbid(t *testing.T) {
+	dir, url, _ := single(t, 1)
+	start(t, dir, url, "provision")
+	edge, api := start(t, dir, url, "edge"), start(t, dir, url, "api")
+	request(t, api, http.MethodPost, "toast", `{"title":"for bob alone","to":{"users":["bob"]}}`, 201)
+	eve, nc := signIn(t, edge, "eve", ""), as(t, dir, url, "backend")
+	send := func(subject string, header nats.Header, data []byte) {
+		t.Helper()
+		msg, err := nc.RequestMsg(&nats.Msg{Subject: subject, Header: header, Data: data}, 5*time.Second)
+		if err != nil || strings.Contains(string(msg.Data), `"error":`) {
+			t.Fatalf("%s, %v", msg.Data, err)
+		}
+	}
+
+	// A schedule copies what another subject holds.
+	send("sv.ws.schedule.copy", nats.Header{
+		"Nats-Schedule": {"@at " + time.Now().Add(time.Second).UTC().Format(time.RFC3339Nano)}, "Nats-Schedule-Target": {"sv.ws.user.eve"},
+		"Nats-Schedule-Source": {"sv.ws.user.bob"},
+	}, nil)
+	eve.wantsTitle("for bob alone")
+
+	// Who may read the log has what is in it sent to any subject: an edge gives orders.
+	own := as(t, dir, url, "edge")
+	stored, err := own.Request("sv.ws.read.nobody", []byte(`{"user":"eve"}`), 5*time.Second)
+	var ack struct{ Seq uint64 }
+	if err != nil || json.Unmarshal(stored.Data, &ack) != nil || ack.Seq == 0 {
+		t.Fatalf("%+v, %v", stored, err)
+	}
+	if err := own.PublishRequest("$JS.API.DIRECT.GET.SV_LOG", "sv.ctl.disconnect", fmt.Appendf(nil, `{"seq":%d}`, ack.Seq)); err != nil {
+		t.Fatal(err)
+	}
+	eve.ends(wire.CloseDisconnected)
+
+	// A roll-up removes what is before it.
+	send("sv.ws.user.eve", nats.Header{"Nats-Rollup": {"all"}}, envelope("the only one"))
+	if page := request(t, api, http.MethodGet, "history?token="+token(t, "bob"), "", 200); strings.Contains(page, "for bob alone") {
+		t.Errorf("it is still there: %s", page)
+	}
+}

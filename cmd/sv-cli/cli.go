@@ -22,11 +22,12 @@ const (
 	exitUsage       = 2
 	exitRefused     = 3
 	exitUnreachable = 4
+	exitIncomplete  = 5
 )
 
-const description = `Publish to a Vibemesh and listen to it.
+const description = `Publish to a Vibemesh, listen to it, and see how it is.
 
-Exit codes: 0 done; 1 failed; 2 wrong usage; 3 the server refused (4xx, or a close code of 4400-4499); 4 the server is out of reach or broken (no connection, timeout, 5xx).`
+Exit codes: 0 done; 1 failed, or a check of doctor did; 2 wrong usage; 3 the server refused (4xx, or a close code of 4400-4499); 4 the server is out of reach or broken (no connection, timeout, 5xx); 5 not every edge has answered, so the answer may lack something.`
 
 // world is everything a command touches besides the network.
 type world struct {
@@ -35,6 +36,8 @@ type world struct {
 	now            func() time.Time
 	zone           *time.Location
 	terminal       bool // stdout is one
+	// openScreen takes the whole terminal; nil where stdout is none.
+	openScreen func() (screen, error)
 }
 
 // colour reports whether escape sequences are welcome on stdout.
@@ -51,9 +54,15 @@ type cli struct {
 
 	Toast      toastCmd      `cmd:"" help:"Publish a toast: to everybody, or to those that --user or --topic names."`
 	Event      eventCmd      `cmd:"" help:"Publish an event of any type."`
+	Schedule   scheduleCmd   `cmd:"" help:"Publish a toast for later; or show what waits, by the id of its receipt."`
 	Cancel     cancelCmd     `cmd:"" help:"Cancel what was published with --at and is not delivered yet."`
 	Listen     listenCmd     `cmd:"" help:"Follow one person's session and print each event; survives disconnects."`
 	History    historyCmd    `cmd:"" help:"Print one person's history, newest first."`
+	Presence   presenceCmd   `cmd:"" help:"Say who is connected, and how many have joined a topic."`
+	Disconnect disconnectCmd `cmd:"" help:"End a person's sessions; the person may come back."`
+	Revoke     revokeCmd     `cmd:"" help:"Refuse a person's older tokens, and end the sessions that they were for."`
+	Status     statusCmd     `cmd:"" help:"Show the edges: versions, sessions, lag, how far back their memory goes; and the log."`
+	Doctor     doctorCmd     `cmd:"" help:"Check everything between this machine and a working mesh, and say what to fix."`
 	Token      tokenCmd      `cmd:"" help:"Mint a development token, for servers with WS_AUTH=dev."`
 	Completion completionCmd `cmd:"" help:"Print a completion script, for example: source <(sv-cli completion bash)"`
 
@@ -120,7 +129,7 @@ func newParser(c *cli, w world, exit func(int)) (*kong.Kong, error) {
 		c,
 		kong.Name("sv-cli"),
 		kong.Description(description),
-		kong.Vars{"version": version()},
+		kong.Vars{"version": versionText()},
 		kong.Writers(w.stdout, w.stderr),
 		kong.Exit(exit),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
@@ -141,8 +150,14 @@ func newParser(c *cli, w world, exit func(int)) (*kong.Kong, error) {
 	)
 }
 
-func version() string {
+// version is set by the linker in a release.
+var version string
+
+func versionText() string {
 	info, ok := debug.ReadBuildInfo()
+	if version != "" {
+		return "sv-cli " + version
+	}
 	if !ok {
 		return "sv-cli (unknown version)"
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"os/exec"
 	"strings"
 	"testing"
@@ -17,6 +18,9 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if os.Getenv(runAsProgram) != "" {
+		main()
+	}
 	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("net/http.(*persistConn).readLoop"),
 		goleak.IgnoreAnyFunction("net/http.(*persistConn).writeLoop"))
 }
@@ -267,7 +271,7 @@ func TestBadUsage(t *testing.T) {
 
 func TestHelpAndVersion(t *testing.T) {
 	got := sv(t, nil, "--help")
-	for _, want := range []string{"Exit codes: 0 done", "SV_URL", "toast", "listen", "history", "token", "completion"} {
+	for _, want := range []string{"Exit codes: 0 done", "SV_URL", "toast", "schedule", "listen", "history", "presence", "disconnect", "revoke", "status", "doctor", "token", "completion"} {
 		if got.code != 0 || !strings.Contains(got.stdout, want) {
 			t.Errorf("--help: code %d, without %q:\n%s", got.code, want, got.stdout)
 		}
@@ -288,10 +292,13 @@ func TestCompletion(t *testing.T) {
 	}
 	script := sv(t, nil, "completion", "bash").stdout
 	for line, want := range map[string]string{
-		"sv-cli ''":                        "toast event cancel listen history token completion --help --url --json --timeout --version",
+		"sv-cli ''":                        "toast event schedule cancel listen history presence disconnect revoke status doctor token completion --help --url --json --timeout --version",
 		"sv-cli li":                        "listen",
 		"sv-cli toast --ti":                "--title --timeout",
 		"sv-cli --json listen --cu":        "--cursor-file",
+		"sv-cli doctor --only n":           "nats",
+		"sv-cli doctor --creds ./tab":      "./table.go",
+		"sv-cli st":                        "status",
 		"sv-cli toast --title listen --us": "--user",
 		"sv-cli completion f":              "fish",
 	} {

@@ -60,16 +60,36 @@ _sv_cli() {
   case "$command" in
 %[2]s    *) words="%[3]s" ;;
   esac
-  if [[ "${COMP_WORDS[COMP_CWORD-1]}" == --cursor-file ]]; then
-    COMPREPLY=($(compgen -f -- "$cur"))
-  else
-    COMPREPLY=($(compgen -W "$words %[4]s" -- "$cur"))
-  fi
+  case "${COMP_WORDS[COMP_CWORD-1]}" in
+%[5]s  *) COMPREPLY=($(compgen -W "$words %[4]s" -- "$cur")) ;;
+  esac
 }
 complete -F _sv_cli sv-cli`,
 		strings.ReplaceAll(strings.TrimSpace(commands.String()), " ", "|"), cases.String(),
-		strings.TrimSpace(commands.String()), strings.Join(flagsOf(app.Node), " "))
+		strings.TrimSpace(commands.String()), strings.Join(flagsOf(app.Node), " "), bashValues(app))
 }
+
+// bashValues are the cases of flags whose values can be completed.
+func bashValues(app *kong.Application) string {
+	var b strings.Builder
+	seen := map[string]bool{}
+	for _, n := range app.Leaves(true) {
+		for _, f := range n.Flags {
+			switch {
+			case seen[f.Name]:
+				continue
+			case takesFile(f):
+				fmt.Fprintf(&b, "  --%s) COMPREPLY=($(compgen -f -- \"$cur\")) ;;\n", f.Name)
+			case f.Enum != "":
+				fmt.Fprintf(&b, "  --%s) COMPREPLY=($(compgen -W \"%s\" -- \"$cur\")) ;;\n", f.Name, strings.Join(f.EnumSlice(), " "))
+			}
+			seen[f.Name] = true
+		}
+	}
+	return b.String()
+}
+
+func takesFile(f *kong.Flag) bool { return f.Tag.Type == "path" }
 
 func fishCompletion(app *kong.Application) string {
 	var b strings.Builder
@@ -84,8 +104,10 @@ func fishCompletion(app *kong.Application) string {
 			}
 			rest := "-l " + f.Name
 			switch {
-			case f.Name == "cursor-file":
+			case takesFile(f):
 				rest += " -r -F"
+			case f.Enum != "":
+				rest += " -x -a '" + strings.Join(f.EnumSlice(), " ") + "'"
 			case !f.IsBool():
 				rest += " -x"
 			}

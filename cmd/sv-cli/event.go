@@ -25,7 +25,7 @@ type eventBody struct {
 
 // Run publishes the event and prints the receipts.
 func (c *eventCmd) Run(ctx context.Context, w world, g globals) error {
-	delivery, err := c.body(w.now())
+	delivery, err := c.body(w)
 	if err != nil {
 		return err
 	}

@@ -2,12 +2,15 @@ package main
 
 import (
 	"context"
+	"encoding/base64"
+	"encoding/json"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -207,10 +210,15 @@ func TestTokenIsOneADevServerTakes(t *testing.T) {
 	code := run(t.Context(), world{
 		stdout: &out, stderr: io.Discard, now: time.Now, zone: time.UTC,
 		lookupEnv: func(string) (string, bool) { return "", false },
-	}, []string{"token", "--user=alice", "--publisher", "--project=demo-x", "--ttl=5m"})
+	}, []string{"token", "--user=alice", "--publisher", "--project=demo-x", "--ttl=5m", "--topic=club.7", "--topic=chess.*"})
 	id, err := auth.NewDev("demo-x", "publisher").Verify(t.Context(), strings.TrimSuffix(out.String(), "\n"))
 	if code != 0 || err != nil || id.UID != "alice" || !id.MayPublish {
 		t.Errorf("code %d, %+v, %v", code, id, err)
+	}
+	var claims struct{ Topics []string }
+	raw, err := base64.RawURLEncoding.DecodeString(strings.Split(out.String(), ".")[1])
+	if err != nil || json.Unmarshal(raw, &claims) != nil || !slices.Equal(claims.Topics, []string{"club.7", "chess.*"}) {
+		t.Errorf("topics %v, %v of %s", claims.Topics, err, raw)
 	}
 	if left := time.Until(id.Expires); left > 5*time.Minute || left < 4*time.Minute {
 		t.Errorf("the token ends in %v", left)

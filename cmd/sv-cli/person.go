@@ -37,12 +37,16 @@ type tokenCmd struct {
 	TTL       time.Duration `name:"ttl" help:"How long the token counts." default:"1h"`
 	Project   string        `help:"Firebase project of the token." from:"FIREBASE_PROJECT_ID" default:"demo-vibemesh" placeholder:"ID"`
 	Claim     string        `help:"Name of the claim that may publish." from:"WS_PUBLISH_CLAIM" default:"publisher" placeholder:"NAME"`
+
+	Topic      []string `help:"A topic that the user may join, for servers with WS_TOPICS=claim; repeat it for several; * at the end stands for all that begin so." placeholder:"TOPIC" sep:"none"`
+	TopicClaim string   `help:"Name of the claim that lists them." from:"WS_TOPIC_CLAIM" default:"topics" placeholder:"NAME"`
 }
 
 // Run prints the token, and nothing else, so that $(…) can take it.
 func (c *tokenCmd) Run(_ context.Context, w world, g globals) error {
 	token, err := auth.MintDev(auth.DevClaims{
 		UID: c.User, ProjectID: c.Project, Publisher: c.Publisher, TTL: c.TTL, PublishClaim: c.Claim,
+		Topics: c.Topic, TopicClaim: c.TopicClaim,
 	}, w.now())
 	if err != nil {
 		return usage("%v", err)

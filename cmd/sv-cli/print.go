@@ -30,8 +30,10 @@ func report(w world, g globals, err error) {
 const (
 	dim    = "2"
 	bold   = "1"
-	cyan   = "36"
+	red    = "31"
+	green  = "32"
 	yellow = "33"
+	cyan   = "36"
 )
 
 func (w world) paint(colour, s string) string {

@@ -15,12 +15,12 @@ import (
 type publisherFlags struct {
 	Secret       string `help:"Shared secret of publishers; better in the environment, where ps does not show it." from:"SV_SECRET" placeholder:"SECRET"`
 	SecretHeader string `help:"Header that carries the secret." from:"SV_SECRET_HEADER" default:"X-SV-KEY" placeholder:"NAME"`
-	Token        string `help:"Token of somebody who may publish, when there is no secret." from:"SV_TOKEN" placeholder:"TOKEN"`
+	Token        string `help:"Token of somebody who may publish, if there is no secret." from:"SV_TOKEN" placeholder:"TOKEN"`
 }
 
 func (f publisherFlags) credentials() (credentials, error) {
 	if f.Secret == "" && f.Token == "" {
-		return credentials{}, usage("publishing needs --secret (SV_SECRET) or --token (SV_TOKEN);\n" +
+		return credentials{}, usage("this needs --secret (SV_SECRET) or --token (SV_TOKEN);\n" +
 			"  with WS_AUTH=dev: export SV_TOKEN=$(sv-cli token --user backend --publisher)")
 	}
 	for _, v := range []struct{ flag, value string }{
@@ -49,7 +49,7 @@ type deliveryFlags struct {
 
 	TTL      string `name:"ttl" help:"How long it is shown after its delivery: seconds, or a duration such as 90m." placeholder:"TIME"`
 	Collapse string `help:"It takes the place of earlier ones with the same key." placeholder:"KEY"`
-	At       string `help:"When to deliver it: RFC 3339, or a duration from now such as 10m." placeholder:"TIME"`
+	At       string `help:"When to deliver it: RFC 3339, 'tomorrow 09:00', or a duration from now such as 10m." placeholder:"TIME"`
 
 	IdempotencyKey string `help:"Publishing again with the same key stores nothing new." placeholder:"KEY"`
 }
@@ -68,7 +68,7 @@ type toField struct {
 	Topic string   `json:"topic,omitempty"`
 }
 
-func (f *deliveryFlags) body(now time.Time) (b deliveryBody, err error) {
+func (f *deliveryFlags) body(w world) (b deliveryBody, err error) {
 	switch {
 	case len(f.User) > 0 && f.Topic != "":
 		return b, usage("--user and --topic cannot be used together; publish twice")
@@ -83,8 +83,12 @@ func (f *deliveryFlags) body(now time.Time) (b deliveryBody, err error) {
 		return b, err
 	}
 	b.Collapse = f.Collapse
-	if b.DeliverAt, err = moment(f.At, now); err != nil {
-		return b, err
+	if f.At != "" {
+		at, err := moment("--at", f.At, w.now(), w.zone)
+		if err != nil {
+			return b, err
+		}
+		b.DeliverAt = at.Format(time.RFC3339Nano)
 	}
 	return b, oneLine("--idempotency-key", f.IdempotencyKey)
 }
@@ -102,21 +106,6 @@ func seconds(text string) (int64, error) {
 		return 0, usage("--ttl=%s is no lifetime; it looks like 3600 or 90m, in whole seconds", text)
 	}
 	return int64(d / time.Second), nil
-}
-
-// moment reads --at; empty when it is not given.
-func moment(text string, now time.Time) (string, error) {
-	if text == "" {
-		return "", nil
-	}
-	if d, err := time.ParseDuration(text); err == nil && d > 0 {
-		return now.Add(d).UTC().Format(time.RFC3339Nano), nil
-	}
-	at, err := time.Parse(time.RFC3339, text)
-	if err != nil {
-		return "", usage("--at=%s is no time; it looks like 2031-05-01T09:00:00+02:00 or 10m", text)
-	}
-	return at.Format(time.RFC3339Nano), nil
 }
 
 // receipt is the server's answer for one recipient.

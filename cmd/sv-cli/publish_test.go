@@ -14,6 +14,8 @@ func TestDelivery(t *testing.T) {
 	for _, tc := range []struct{ args, uri, body string }{
 		{"toast --title=x --ttl=90m --collapse=order:7 --at=10m", "/api/v1/ws/toast", `{"title":"x","ttl":5400,"collapse":"order:7","deliver_at":"2025-11-24T16:10:00Z"}`},
 		{"toast --title=x --ttl=60 --at=2031-05-01T09:00:00.5+02:00", "/api/v1/ws/toast", `{"title":"x","ttl":60,"deliver_at":"2031-05-01T09:00:00.5+02:00"}`},
+		{"toast --title=x --at=+2h", "/api/v1/ws/toast", `{"title":"x","deliver_at":"2025-11-24T18:00:00Z"}`},
+		{"schedule --title=x --teaser=y --at=2h --user=ada", "/api/v1/ws/toast", `{"title":"x","teaser":"y","to":{"user":"ada"},"deliver_at":"2025-11-24T18:00:00Z"}`},
 		{"toast --title=x --at=2001-05-01T09:00:00Z", "/api/v1/ws/toast", `{"title":"x","deliver_at":"2001-05-01T09:00:00Z"}`},
 		{"event --type=a.b", "/api/v1/ws/events", `{"events":[{"type":"a.b","payload":{}}]}`},
 		{

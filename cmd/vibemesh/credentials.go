@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/socialvibes/vibemesh/internal/credentials"
-	"github.com/socialvibes/vibemesh/internal/mesh"
 	"github.com/socialvibes/vibemesh/internal/wire"
 )
 
@@ -137,5 +136,5 @@ func (c *credentialsCommand) renewed() (credentials.Log, error) {
 func logOf(prefix string, partitions int) (credentials.Log, error) {
 	s, err := wire.NewSubjects(prefix)
 	s = s.Partitioned(partitions)
-	return credentials.Log{Subjects: s, Mappings: mesh.Mappings(s)}, err
+	return credentials.Log{Subjects: s}, err
 }

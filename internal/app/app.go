@@ -21,7 +21,9 @@ import (
 	"github.com/socialvibes/vibemesh/internal/edge"
 	"github.com/socialvibes/vibemesh/internal/limit"
 	"github.com/socialvibes/vibemesh/internal/mesh"
+	"github.com/socialvibes/vibemesh/internal/natsserver"
 	"github.com/socialvibes/vibemesh/internal/netloop"
+	"github.com/socialvibes/vibemesh/internal/proxyproto"
 	"github.com/socialvibes/vibemesh/internal/schema"
 	"github.com/socialvibes/vibemesh/internal/tlsport"
 	"github.com/socialvibes/vibemesh/internal/trace"
@@ -36,8 +38,8 @@ type App struct {
 	version string
 
 	metrics *prometheus.Registry
-	trace   *trace.Recorder // nil: nothing is traced
-	server  *mesh.Server    // embedded; nil with a cluster
+	trace   *trace.Recorder    // nil: nothing is traced
+	server  *natsserver.Server // embedded; nil with a cluster
 	mesh    *mesh.Mesh
 	schemas *schema.Registry
 	tokens  *auth.Cache
@@ -173,7 +175,7 @@ func (a *App) startServer(context.Context) error {
 	if err != nil {
 		return err
 	}
-	s, err := mesh.StartServer(mesh.ServerConfig{
+	s, err := natsserver.Start(natsserver.Config{
 		DataDir: a.cfg.DataDir, Listen: a.cfg.NATSListen, Node: a.cfg.Node, Subjects: subjects,
 	}, a.log)
 	if err != nil {
@@ -196,12 +198,15 @@ func (a *App) connect(ctx context.Context) error {
 	if a.schemas, err = schema.New(); err != nil {
 		return err
 	}
-	a.mesh, err = mesh.Connect(ctx, mesh.Config{
-		URLs: a.cfg.NATSURL, Server: a.server, Creds: a.cfg.NATSCreds, Node: a.cfg.Node, Role: a.role.String(),
+	cfg := mesh.Config{
+		URLs: a.cfg.NATSURL, Creds: a.cfg.NATSCreds, Node: a.cfg.Node, Role: a.role.String(),
 		TLS:      mesh.TLSFiles{CA: a.cfg.NATSCA, Cert: a.cfg.NATSCert, Key: a.cfg.NATSKey},
 		Subjects: subjects, Check: a.check, Trace: a.trace, ReadMirror: a.cfg.ReadMirror,
-	}, a.log)
-	if err != nil {
+	}
+	if a.server != nil {
+		cfg.Server = a.server
+	}
+	if a.mesh, err = mesh.Connect(ctx, cfg, a.log); err != nil {
 		return err
 	}
 	a.metrics.MustRegister(a.mesh.Collectors()...)
@@ -381,6 +386,9 @@ func (a *App) listen(ctx context.Context) (net.Listener, error) {
 		return nil, fmt.Errorf("WS_ADDR %s: %w", a.cfg.Addr, err)
 	}
 	a.addr = ln.Addr()
+	if a.cfg.ProxyProtocol {
+		ln = proxyproto.NewListener(ln)
+	}
 	if a.tls != nil {
 		return tls.NewListener(ln, a.tls.Config()), nil
 	}

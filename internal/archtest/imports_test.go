@@ -45,8 +45,11 @@ var rows = map[string][]string{
 
 	// The log. Whoever needs it declares an interface and is given a Mesh by app.
 	"internal/mesh": {
-		"internal/wire", "internal/message", "internal/trace", "nats", natsClient, natsServer, prometheus, "golang.org/x/sync",
+		"internal/wire", "internal/message", "internal/trace", "nats", natsClient, prometheus, "golang.org/x/sync",
 	},
+
+	// The server that a process brings along. What only speaks to NATS does not carry it.
+	"internal/natsserver": {"internal/wire", natsServer},
 
 	// Who may say what to NATS, as users with keys.
 	"internal/credentials": {"internal/wire", "nats", "github.com/nats-io/jwt/v2", "github.com/nats-io/nkeys"},
@@ -88,7 +91,7 @@ const (
 // only says of some packages who alone may import them: folders, and all below.
 var only = map[string][]string{
 	natsClient:                  {"internal/mesh", "internal/message", "publish", "cmd/meshbench", "test/chaos"}, // one package speaks NATS, but for backends, and what measures and breaks it
-	natsServer:                  {"internal/mesh", "cmd/meshbench"},
+	natsServer:                  {"internal/natsserver", "cmd/meshbench"},
 	"golang.org/x/sys/unix":     {"internal/netloop", "cmd/meshbench", "test/chaos"}, // one package speaks epoll
 	gobwas:                      {"internal/edge", "internal/client", "test/chaos"},  // the framing stays at the two ends
 	"firebase.google.com/go/v4": {"internal/auth"},

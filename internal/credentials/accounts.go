@@ -66,8 +66,8 @@ func (k *keyring) account(log Log, keys map[string]string) (*jwt.AccountClaims, 
 	}
 	claims.Limits.DisallowBearer = true
 	claims.Limits.LeafNodeConn = 0
-	for from, to := range log.Mappings {
-		claims.AddMapping(jwt.Subject(from), jwt.WeightedMapping{Subject: jwt.Subject(to), Weight: 100})
+	for _, m := range log.Subjects.Mappings() {
+		claims.AddMapping(jwt.Subject(m.From), jwt.WeightedMapping{Subject: jwt.Subject(m.To), Weight: 100})
 	}
 	for _, name := range k.roles() {
 		if _, err := find(name); err != nil {

@@ -22,7 +22,6 @@ import (
 // Log is the log that the permissions are for.
 type Log struct {
 	Subjects wire.Subjects
-	Mappings map[string]string // from what is published to what is stored, for several partitions
 }
 
 // File is something that was made.

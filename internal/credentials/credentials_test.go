@@ -25,11 +25,7 @@ func logOf(t *testing.T, prefix string, partitions int) credentials.Log {
 	if err != nil {
 		t.Fatal(err)
 	}
-	log := credentials.Log{Subjects: s.Partitioned(partitions)}
-	if partitions > 1 {
-		log.Mappings = map[string]string{prefix + ".ws.broadcast": prefix + ".log.0.broadcast", prefix + ".ws.*.*": prefix + ".log.{{partition(4,2)}}.{{wildcard(1)}}.{{wildcard(2)}}"}
-	}
-	return log
+	return credentials.Log{Subjects: s.Partitioned(partitions)}
 }
 
 func made(t *testing.T, prefix string, partitions int, expires time.Duration) (dir string) {

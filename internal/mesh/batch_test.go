@@ -12,15 +12,16 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/socialvibes/vibemesh/internal/mesh"
+	"github.com/socialvibes/vibemesh/internal/natsserver"
 	"github.com/socialvibes/vibemesh/internal/wire"
 )
 
 // logOf is a provisioned log of some partitions, and its server for whoever looks at
 // it from outside.
-func logOf(t testing.TB, partitions int) (*mesh.Mesh, *mesh.Server, jetstream.JetStream) {
+func logOf(t testing.TB, partitions int) (*mesh.Mesh, *natsserver.Server, jetstream.JetStream) {
 	t.Helper()
 	subjects := wire.Subjects{}.Partitioned(partitions)
-	srv, err := mesh.StartServer(mesh.ServerConfig{DataDir: t.TempDir(), Listen: "127.0.0.1:0", Node: "test", Subjects: subjects}, quiet())
+	srv, err := natsserver.Start(natsserver.Config{DataDir: t.TempDir(), Listen: "127.0.0.1:0", Node: "test", Subjects: subjects}, quiet())
 	if err != nil {
 		t.Fatal(err)
 	}

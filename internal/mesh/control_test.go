@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
 	"github.com/socialvibes/vibemesh/internal/mesh"
+	"github.com/socialvibes/vibemesh/internal/natsserver"
 	"github.com/socialvibes/vibemesh/internal/wire"
 )
 
@@ -73,7 +74,7 @@ func (e *fakeEdge) Status() wire.EdgeStatus {
 }
 
 // node is a mesh of a name on a server.
-func node(t *testing.T, s *mesh.Server, name string) *mesh.Mesh {
+func node(t *testing.T, s *natsserver.Server, name string) *mesh.Mesh {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()

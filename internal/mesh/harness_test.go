@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/socialvibes/vibemesh/internal/mesh"
+	"github.com/socialvibes/vibemesh/internal/natsserver"
 	"github.com/socialvibes/vibemesh/internal/wire"
 	"go.uber.org/goleak"
 )
@@ -24,9 +25,9 @@ func TestMain(m *testing.M) {
 
 func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
-func server(t testing.TB, dir, listen string) *mesh.Server {
+func server(t testing.TB, dir, listen string) *natsserver.Server {
 	t.Helper()
-	s, err := mesh.StartServer(mesh.ServerConfig{DataDir: dir, Listen: listen, Node: "test"}, quiet())
+	s, err := natsserver.Start(natsserver.Config{DataDir: dir, Listen: listen, Node: "test"}, quiet())
 	if err != nil {
 		t.Fatal(err)
 	}

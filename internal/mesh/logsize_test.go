@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/socialvibes/vibemesh/internal/mesh"
+	"github.com/socialvibes/vibemesh/internal/natsserver"
 	"github.com/socialvibes/vibemesh/internal/wire"
 )
 
@@ -36,7 +37,7 @@ func gauges(t *testing.T, c prometheus.Collector) map[string]float64 {
 
 func TestLogSize(t *testing.T) {
 	subjects := wire.Subjects{}.Partitioned(2)
-	s, err := mesh.StartServer(mesh.ServerConfig{DataDir: t.TempDir(), Node: "test", Subjects: subjects}, quiet())
+	s, err := natsserver.Start(natsserver.Config{DataDir: t.TempDir(), Node: "test", Subjects: subjects}, quiet())
 	if err != nil {
 		t.Fatal(err)
 	}

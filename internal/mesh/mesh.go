@@ -22,8 +22,9 @@ import (
 
 // Config is how the mesh is reached.
 type Config struct {
-	URLs     []string // empty: Server
-	Server   *Server  // the embedded one
+	URLs []string // empty: Server
+	// Server is the one of this process; nil: none.
+	Server   nats.InProcessConnProvider
 	Creds    string   // file, or empty
 	TLS      TLSFiles // beside what the URLs say
 	Role     string   // of nats/permissions.json, whose inbox this process has; empty: run
@@ -128,7 +129,7 @@ func (m *Mesh) dial(ctx context.Context, role string) (*nats.Conn, error) {
 	if m.cfg.Server == nil {
 		opts = append(opts, m.cfg.TLS.options()...)
 	} else {
-		opts = append(opts, nats.InProcessServer(m.cfg.Server.ns))
+		opts = append(opts, nats.InProcessServer(m.cfg.Server))
 		url = ""
 	}
 	var last error

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/socialvibes/vibemesh/internal/mesh"
+	"github.com/socialvibes/vibemesh/internal/natsserver"
 	"github.com/socialvibes/vibemesh/internal/wire"
 	"pgregory.net/rapid"
 )
@@ -18,7 +19,7 @@ import (
 func fourPartitions(t testing.TB) (*mesh.Mesh, wire.Subjects) {
 	t.Helper()
 	subjects := wire.Subjects{}.Partitioned(4)
-	srv, err := mesh.StartServer(mesh.ServerConfig{DataDir: t.TempDir(), Node: "test", Subjects: subjects}, quiet())
+	srv, err := natsserver.Start(natsserver.Config{DataDir: t.TempDir(), Node: "test", Subjects: subjects}, quiet())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,37 +15,10 @@ import (
 	"github.com/socialvibes/vibemesh/internal/wire"
 )
 
-// mapping is a subject mapping of a NATS account.
-type mapping struct{ from, to string }
-
-// mappings bring what is published to the partition that stores it. They are the
-// account's, so that publishers know nothing of partitions; wire.Subjects.Partition
-// computes what they do.
-func mappings(s wire.Subjects) []mapping {
-	if s.Partitions() == 1 {
-		return nil
-	}
-	ws, log := s.Prefix()+".ws.", s.Prefix()+".log."
-	return []mapping{
-		{ws + "broadcast", log + "0.broadcast"},
-		{ws + "*.*", fmt.Sprintf("%s{{partition(%d,2)}}.{{wildcard(1)}}.{{wildcard(2)}}", log, s.Partitions())},
-	}
-}
-
-// Mappings are what the account of a log has to map, from what is published to what a
-// partition stores; none for a log of one partition.
-func Mappings(s wire.Subjects) map[string]string {
-	all := map[string]string{}
-	for _, m := range mappings(s) {
-		all[m.from] = m.to
-	}
-	return all
-}
-
 // MappingText is what the configuration of each nats-server must have for a log of
 // several partitions, with a comment that says where.
 func MappingText(s wire.Subjects) string {
-	all := mappings(s)
+	all := s.Mappings()
 	if len(all) == 0 {
 		return "# A log of one partition needs no mapping.\n"
 	}
@@ -53,7 +26,7 @@ func MappingText(s wire.Subjects) string {
 	fmt.Fprintf(&b, "# For a log of %d partitions, on every nats-server: in the account of Vibemesh, or at the top\n"+
 		"# where there are no accounts. Then `nats-server --signal reload`.\nmappings: {\n", s.Partitions())
 	for _, m := range all {
-		fmt.Fprintf(&b, "  %q: %q\n", m.from, m.to)
+		fmt.Fprintf(&b, "  %q: %q\n", m.From, m.To)
 	}
 	b.WriteString("}\n")
 	return b.String()

@@ -11,6 +11,7 @@ import (
 
 	natsd "github.com/nats-io/nats-server/v2/server"
 	"github.com/socialvibes/vibemesh/internal/mesh"
+	"github.com/socialvibes/vibemesh/internal/natsserver"
 	"github.com/socialvibes/vibemesh/internal/wire"
 )
 
@@ -43,7 +44,7 @@ func TestMessagesLandInTheirPartition(t *testing.T) {
 	const partitions = 7
 	for name, url := range map[string]func(t *testing.T) string{
 		"embedded": func(t *testing.T) string {
-			s, err := mesh.StartServer(mesh.ServerConfig{
+			s, err := natsserver.Start(natsserver.Config{
 				DataDir: t.TempDir(), Listen: "127.0.0.1:0", Node: "test", Subjects: wire.Subjects{}.Partitioned(partitions),
 			}, quiet())
 			if err != nil {
@@ -149,7 +150,7 @@ func TestOneServerWithoutMapping(t *testing.T) {
 func TestPartitionsChange(t *testing.T) {
 	dir := t.TempDir()
 	open := func(t *testing.T, partitions int) (m *mesh.Mesh, url string) {
-		s, err := mesh.StartServer(mesh.ServerConfig{DataDir: dir, Listen: "127.0.0.1:0", Node: "test", Subjects: wire.Subjects{}.Partitioned(partitions)}, quiet())
+		s, err := natsserver.Start(natsserver.Config{DataDir: dir, Listen: "127.0.0.1:0", Node: "test", Subjects: wire.Subjects{}.Partitioned(partitions)}, quiet())
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/socialvibes/vibemesh/internal/mesh"
+	"github.com/socialvibes/vibemesh/internal/natsserver"
 	"github.com/socialvibes/vibemesh/internal/wire"
 )
 
@@ -23,8 +24,8 @@ var anHour = mesh.LogConfig{Replicas: 1, MaxAge: time.Hour}
 // provisioned, and a connection past it.
 func partitioned(t *testing.T, partitions int) (*mesh.Mesh, jetstream.JetStream) {
 	t.Helper()
-	cfg := mesh.ServerConfig{DataDir: t.TempDir(), Listen: "127.0.0.1:0", Node: "test", Subjects: wire.Subjects{}.Partitioned(partitions)}
-	s, err := mesh.StartServer(cfg, quiet())
+	cfg := natsserver.Config{DataDir: t.TempDir(), Listen: "127.0.0.1:0", Node: "test", Subjects: wire.Subjects{}.Partitioned(partitions)}
+	s, err := natsserver.Start(cfg, quiet())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -369,8 +370,8 @@ func TestShorterAge(t *testing.T) {
 
 // TestProvisionAtOnce: several processes start together.
 func TestProvisionAtOnce(t *testing.T) {
-	cfg := mesh.ServerConfig{DataDir: t.TempDir(), Listen: "127.0.0.1:0", Node: "test", Subjects: wire.Subjects{}.Partitioned(3)}
-	s, err := mesh.StartServer(cfg, quiet())
+	cfg := natsserver.Config{DataDir: t.TempDir(), Listen: "127.0.0.1:0", Node: "test", Subjects: wire.Subjects{}.Partitioned(3)}
+	s, err := natsserver.Start(cfg, quiet())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/socialvibes/vibemesh/internal/mesh"
+	"github.com/socialvibes/vibemesh/internal/natsserver"
 	"github.com/socialvibes/vibemesh/internal/wire"
 )
 
@@ -42,7 +43,7 @@ func TestPublishWithoutALog(t *testing.T) {
 func TestDataDirIsOnes(t *testing.T) {
 	dir := t.TempDir()
 	first := server(t, dir, "")
-	_, err := mesh.StartServer(mesh.ServerConfig{DataDir: dir, Node: "other"}, quiet())
+	_, err := natsserver.Start(natsserver.Config{DataDir: dir, Node: "other"}, quiet())
 	if err == nil || !strings.Contains(err.Error(), "in use by another process") {
 		t.Fatalf("got %v, want to be told that the directory is in use", err)
 	}

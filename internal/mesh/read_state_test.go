@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/socialvibes/vibemesh/internal/mesh"
+	"github.com/socialvibes/vibemesh/internal/natsserver"
 	"github.com/socialvibes/vibemesh/internal/wire"
 	"pgregory.net/rapid"
 )
@@ -150,7 +151,7 @@ func TestMarkAtOnce(t *testing.T) {
 	for _, partitions := range []int{1, 3} {
 		t.Run(fmt.Sprint(partitions, " partitions"), func(t *testing.T) {
 			subjects := new(wire.Subjects).Partitioned(partitions)
-			srv, err := mesh.StartServer(mesh.ServerConfig{DataDir: t.TempDir(), Node: "test", Subjects: subjects}, quiet())
+			srv, err := natsserver.Start(natsserver.Config{DataDir: t.TempDir(), Node: "test", Subjects: subjects}, quiet())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -190,7 +191,7 @@ func TestMarkAtOnce(t *testing.T) {
 // In a log of several partitions "up to this event" is a matter of time.
 func TestMarkInPartitions(t *testing.T) {
 	subjects := new(wire.Subjects).Partitioned(4)
-	srv, err := mesh.StartServer(mesh.ServerConfig{DataDir: t.TempDir(), Node: "test", Subjects: subjects}, quiet())
+	srv, err := natsserver.Start(natsserver.Config{DataDir: t.TempDir(), Node: "test", Subjects: subjects}, quiet())
 	if err != nil {
 		t.Fatal(err)
 	}

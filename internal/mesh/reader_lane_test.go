@@ -11,13 +11,14 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/socialvibes/vibemesh/internal/natsserver"
 	"golang.org/x/sync/errgroup"
 )
 
 // TestLaneWithoutServer: a lane whose connection is gone gets no requests while others
 // have one. It would be the one with the least to do.
 func TestLaneWithoutServer(t *testing.T) {
-	srv, err := StartServer(ServerConfig{DataDir: t.TempDir(), Listen: "127.0.0.1:0", Node: "test"}, quietLog())
+	srv, err := natsserver.Start(natsserver.Config{DataDir: t.TempDir(), Listen: "127.0.0.1:0", Node: "test"}, quietLog())
 	if err != nil {
 		t.Fatal(err)
 	}

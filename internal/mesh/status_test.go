@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/socialvibes/vibemesh/internal/mesh"
+	"github.com/socialvibes/vibemesh/internal/natsserver"
 	"github.com/socialvibes/vibemesh/internal/wire"
 )
 
@@ -60,7 +61,7 @@ func TestLogStatus(t *testing.T) {
 		t.Fatal(err)
 	}
 	subjects = subjects.Partitioned(3)
-	s, err := mesh.StartServer(mesh.ServerConfig{DataDir: t.TempDir(), Node: "test", Subjects: subjects}, quiet())
+	s, err := natsserver.Start(natsserver.Config{DataDir: t.TempDir(), Node: "test", Subjects: subjects}, quiet())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,7 +19,6 @@ import (
 	natsd "github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/socialvibes/vibemesh/internal/credentials"
-	"github.com/socialvibes/vibemesh/internal/mesh"
 	"github.com/socialvibes/vibemesh/internal/wire"
 )
 
@@ -45,7 +44,7 @@ func install(t testing.TB, partitions int) (dir string) {
 
 func logOf(partitions int) credentials.Log {
 	s := wire.Subjects{}.Partitioned(partitions)
-	return credentials.Log{Subjects: s, Mappings: mesh.Mappings(s)}
+	return credentials.Log{Subjects: s}
 }
 
 func write(t testing.TB, path, text string) {

@@ -14,7 +14,7 @@ import (
 	natsgo "github.com/nats-io/nats.go"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
-	"github.com/socialvibes/vibemesh/internal/mesh"
+	"github.com/socialvibes/vibemesh/internal/natsserver"
 )
 
 // TestDocumentAndServer is the check, both ways. Every answer is a real one: of a whole
@@ -162,7 +162,7 @@ func metaSchema(t *testing.T) *jsonschema.Schema {
 // unreachable is an API that has lost its NATS: everything that needs it answers 503.
 func unreachable(r *record, document []byte) {
 	t := r.t.(*testing.T)
-	nats, err := mesh.StartServer(mesh.ServerConfig{DataDir: t.TempDir(), Listen: "127.0.0.1:0", Node: "test"}, quiet())
+	nats, err := natsserver.Start(natsserver.Config{DataDir: t.TempDir(), Listen: "127.0.0.1:0", Node: "test"}, quiet())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -22,7 +22,7 @@ import (
 
 	"github.com/socialvibes/vibemesh/internal/auth"
 	"github.com/socialvibes/vibemesh/internal/client"
-	"github.com/socialvibes/vibemesh/internal/mesh"
+	"github.com/socialvibes/vibemesh/internal/natsserver"
 	"github.com/socialvibes/vibemesh/internal/wire"
 )
 
@@ -196,7 +196,7 @@ func eventually(t *testing.T, what string, ok func() bool) {
 
 // natsServer is a nats-server of its own, that can be stopped and come back.
 type natsServer struct {
-	*mesh.Server
+	*natsserver.Server
 	dir, listen string
 	subjects    wire.Subjects
 }
@@ -215,7 +215,7 @@ func startPartitioned(t *testing.T, partitions int) *natsServer {
 
 func (n *natsServer) start(t *testing.T) {
 	t.Helper()
-	s, err := mesh.StartServer(mesh.ServerConfig{DataDir: n.dir, Listen: n.listen, Node: "test", Subjects: n.subjects}, quietLog())
+	s, err := natsserver.Start(natsserver.Config{DataDir: n.dir, Listen: n.listen, Node: "test", Subjects: n.subjects}, quietLog())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,6 @@
-package mesh
+// Package natsserver is the nats-server that a process brings along when it is given no
+// cluster: with JetStream, on this machine only.
+package natsserver
 
 import (
 	"errors"
@@ -21,8 +23,8 @@ type Server struct {
 	lock *os.File // on the data directory; nats-server itself takes none
 }
 
-// ServerConfig is how the embedded server runs.
-type ServerConfig struct {
+// Config is how the server runs.
+type Config struct {
 	DataDir string
 	Listen  string // host:port, or empty: only this process
 	Node    string
@@ -34,8 +36,8 @@ type ServerConfig struct {
 // crash of the process loses nothing; a power failure at most this much.
 const embeddedSync = time.Second
 
-// StartServer starts an embedded nats-server with JetStream.
-func StartServer(cfg ServerConfig, log *slog.Logger) (*Server, error) {
+// Start starts a server with JetStream.
+func Start(cfg Config, log *slog.Logger) (*Server, error) {
 	dir, err := filepath.Abs(cfg.DataDir)
 	if err != nil {
 		return nil, err
@@ -47,7 +49,7 @@ func StartServer(cfg ServerConfig, log *slog.Logger) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	ns, err := startServer(cfg, dir, log)
+	ns, err := start(cfg, dir, log)
 	if err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
@@ -67,7 +69,7 @@ func lockDir(dir string) (*os.File, error) {
 	return f, nil
 }
 
-func startServer(cfg ServerConfig, dir string, log *slog.Logger) (*server.Server, error) {
+func start(cfg Config, dir string, log *slog.Logger) (*server.Server, error) {
 	opts := &server.Options{
 		ServerName: "vibemesh-" + cfg.Node, JetStream: true, StoreDir: dir,
 		SyncInterval: embeddedSync, NoSigs: true, NoLog: true, DontListen: cfg.Listen == "",
@@ -100,9 +102,9 @@ func startServer(cfg ServerConfig, dir string, log *slog.Logger) (*server.Server
 	if err != nil {
 		return nil, fmt.Errorf("embedded nats-server: %w", err)
 	}
-	for _, m := range mappings(cfg.Subjects) {
-		if err := ns.GlobalAccount().AddMapping(m.from, m.to); err != nil {
-			return nil, fmt.Errorf("embedded nats-server: mapping %s to %s: %w", m.from, m.to, err)
+	for _, m := range cfg.Subjects.Mappings() {
+		if err := ns.GlobalAccount().AddMapping(m.From, m.To); err != nil {
+			return nil, fmt.Errorf("embedded nats-server: mapping %s to %s: %w", m.From, m.To, err)
 		}
 	}
 	ns.SetLoggerV2(natsLog{log.With("part", "nats-server")}, false, false, false)
@@ -121,6 +123,9 @@ func (s *Server) URL() string {
 	}
 	return "nats://" + s.ns.Addr().String()
 }
+
+// InProcessConn is a connection to the server that passes no network.
+func (s *Server) InProcessConn() (net.Conn, error) { return s.ns.InProcessConn() }
 
 // Stop ends the server and waits for its files to be closed.
 func (s *Server) Stop() {

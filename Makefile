@@ -33,12 +33,29 @@ app: ## Serve the demo app at http://127.0.0.1:8081, beside `make run`
 	scripts/app
 
 .PHONY: test
-test: test-go test-firebase test-browser test-app test-e2e ## Run every test; installs what they need
+test: test-go test-asyncapi test-firebase test-browser test-app test-e2e test-chart test-prometheus test-deploy ## Run every test; installs what they need
 
 .PHONY: test-go
-test-go: ## Unit, property and whole-program tests, under the race detector
+test-go: test/docs/node_modules/.installed ## Unit, property and whole-program tests, under the race detector
 	$(GO_TEST) ./...
 	cd $(PEERS) && $(GO_TEST) ./...
+
+.PHONY: test-asyncapi
+test-asyncapi: test/asyncapi/node_modules/.installed ## The AsyncAPI document, as AsyncAPI's own parser reads it
+	cd test/asyncapi && npm test --silent
+
+.PHONY: test-chart
+test-chart: ## The Helm chart, on a real kube-apiserver; builds that, Helm and etcd once, which takes minutes
+	tools="$$(scripts/ensure-kube)"; cd test/chart && CHART_TOOLS="$$tools" $(GO_TEST) -count=1 # without a package, so that it prints what was accepted
+
+.PHONY: test-prometheus
+test-prometheus: ## Rules, dashboard and runbooks, and a real Prometheus that sees what is broken on purpose
+	tools="$$(scripts/ensure-prometheus)"; cd test/prometheus && PROMETHEUS_DIR="$$tools" $(GO_TEST) -count=1 ./...
+
+.PHONY: test-deploy
+test-deploy: ## The image and the mesh of deploy/, built and run without Docker
+	scripts/ensure-haproxy
+	cd test/deploy && go test -count=1 -timeout 20m ./...
 
 .PHONY: test-firebase
 test-firebase: test/firebase/node_modules/.installed ## Tokens of the real Firebase Auth emulator
@@ -86,11 +103,14 @@ frontend/node_modules/.installed: frontend/package-lock.json
 
 .PHONY: lint
 lint: ## Formatting, vet, staticcheck, and generated files that are out of date
-	@out=$$(go tool gofumpt -l cmd internal nats test); if [ -n "$$out" ]; then echo "gofumpt would change:"; echo "$$out"; exit 1; fi
+	@out=$$(go tool gofumpt -l cmd deploy internal nats publish test); if [ -n "$$out" ]; then echo "gofumpt would change:"; echo "$$out"; exit 1; fi
 	go vet ./... && go vet -tags firebase ./test/firebase
 	go tool staticcheck ./... && go tool staticcheck -tags firebase ./test/firebase
 	go mod tidy -diff
 	staticcheck="$$(go tool -n staticcheck)"; cd $(PEERS) && go vet ./... && "$$staticcheck" ./... && go mod tidy -diff
+	staticcheck="$$(go tool -n staticcheck)"; cd test/chart && go vet ./... && "$$staticcheck" ./... && go mod tidy -diff
+	staticcheck="$$(go tool -n staticcheck)"; cd test/prometheus && go vet ./... && "$$staticcheck" ./... && go mod tidy -diff
+	staticcheck="$$(go tool -n staticcheck)"; cd test/deploy && go vet ./... && "$$staticcheck" ./... && go mod tidy -diff
 	scripts/generated-is-current
 	@for f in scripts/* .ci/run; do bash -n $$f; done
 

@@ -50,7 +50,7 @@ test-chart: ## The Helm chart, on a real kube-apiserver; builds that, Helm and e
 
 .PHONY: test-prometheus
 test-prometheus: ## Rules, dashboard and runbooks, and a real Prometheus that sees what is broken on purpose
-	tools="$$(scripts/ensure-prometheus)"; cd test/prometheus && PROMETHEUS_DIR="$$tools" $(GO_TEST) -count=1 ./...
+	tools="$$(scripts/ensure-prometheus)"; cd test/prometheus && PROMETHEUS_DIR="$$tools" go test -timeout 10m -count=1 ./...
 
 .PHONY: test-deploy
 test-deploy: ## The image and the mesh of deploy/, built and run without Docker

@@ -219,3 +219,14 @@ func TestCountPartitions(t *testing.T) {
 		t.Errorf("a stream of others is taken for a log of %d", n)
 	}
 }
+
+// TestCountingWithoutNATS: that the connection ends meanwhile is not for good, either.
+func TestCountingWithoutNATS(t *testing.T) {
+	w := start(t, 1)
+	nc := w.connect(t)
+	p := publisher(t, nc)
+	nc.Close()
+	if _, err := p.CountPartitions(t.Context()); !errors.Is(err, publish.ErrUnavailable) {
+		t.Errorf("%v does not wrap ErrUnavailable", err)
+	}
+}

@@ -23,7 +23,7 @@ type InvalidError struct{ Fields []FieldError }
 
 // FieldError is one thing that is wrong.
 type FieldError struct {
-	// Field is "to", "type", "payload", a field of the payload such as "title", or an
+	// Field is "to", "from", "type", "payload", a field of the payload such as "title", or an
 	// option: "expires_in", "collapse", "at", "idempotency_key". In a batch it begins
 	// with the event, "events[3].title".
 	Field   string

@@ -43,7 +43,7 @@ func (p *Publisher) countPartitions(ctx context.Context) (int, error) {
 	inbox := p.log.NC.NewInbox()
 	answers, err := p.log.NC.SubscribeSync(inbox + ".*")
 	if err != nil {
-		return 0, err
+		return 0, message.Explain(err)
 	}
 	defer answers.Unsubscribe() //nolint:errcheck // it fails with the connection only
 	for range probes {
@@ -52,7 +52,7 @@ func (p *Publisher) countPartitions(ctx context.Context) (int, error) {
 		probe.Reply = inbox + "." + id
 		probe.Header.Set(jetstream.ExpectedStreamHeader, id)
 		if err := p.log.NC.PublishMsg(probe); err != nil {
-			return 0, err
+			return 0, message.Explain(err)
 		}
 	}
 	streams := make(map[string]string, probes) // by id: who would have stored it

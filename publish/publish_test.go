@@ -142,6 +142,20 @@ func TestTrace(t *testing.T) {
 			t.Errorf("headers (-want +got)\n%s", diff)
 		}
 	}
+	// Of a large batch the first 32 are followed, as of one by the API.
+	users := make([]string, 40)
+	for i := range users {
+		users[i] = fmt.Sprint("user-", i)
+	}
+	if receipts, err = p.ToastUsers(ctx, users, publish.Toast{Title: "Hi"}); err != nil {
+		t.Fatal(err)
+	}
+	for i, r := range receipts {
+		of := wire.TraceOf(w.stored(t, r).Header)
+		if of.Parent[:53] != want.Get("traceparent")[:53] || of.Sampled() != (i < 32) {
+			t.Errorf("message %d has the trace %q", i, of.Parent)
+		}
+	}
 	got, err := w.nc.SubscribeSync("sv.signal.>")
 	if err != nil {
 		t.Fatal(err)

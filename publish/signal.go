@@ -38,7 +38,7 @@ func (p *Publisher) Signal(ctx context.Context, to Audience, name string, payloa
 	if msg.Data, err = json.Marshal(env); err != nil {
 		return err
 	}
-	inject(ctx, msg)
+	inject(ctx, 0, msg)
 	if !p.log.NC.IsConnected() {
 		return fmt.Errorf("%w: NATS is not connected", ErrUnavailable)
 	}

@@ -47,7 +47,7 @@ func (p *Publisher) store(ctx context.Context, msgs []wire.Message) ([]Receipt, 
 		if err != nil {
 			return nil, err
 		}
-		inject(ctx, msg)
+		inject(ctx, i, msg)
 		if receipts[i].Subject, err = subjects.Of(msgs[i].Audience); err != nil {
 			return nil, err
 		}

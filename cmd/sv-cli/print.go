@@ -14,7 +14,12 @@ import (
 // report writes an error to stderr, readably or as a JSON document.
 func report(w world, g globals, err error) {
 	if !g.JSON {
-		fmt.Fprintln(w.stderr, "sv-cli:", err)
+		// A certificate, for one, is quoted as it comes.
+		lines := strings.Split(err.Error(), "\n")
+		for i := range lines {
+			lines[i] = clean(lines[i])
+		}
+		fmt.Fprintln(w.stderr, "sv-cli:", strings.Join(lines, "\n"))
 		return
 	}
 	doc := map[string]any{"error": err.Error(), "exit": exitCode(err)}

@@ -3,8 +3,16 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"io"
+	"log"
+	"math/big"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -245,5 +253,28 @@ func TestWatchTinyScreens(t *testing.T) {
 				t.Errorf("%d lines on %d×%d: %+v", n, width, height, got)
 			}
 		}
+	}
+}
+
+// TestStatusHostileCertificate: its names are in the error, and control no terminal.
+func TestStatusHostileCertificate(t *testing.T) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	about := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{"a\x1b]0;title\x07b"}, NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, about, about, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := httptest.NewUnstartedServer(http.NotFoundHandler())
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	s.TLS = &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}
+	s.StartTLS()
+	t.Cleanup(s.Close)
+	_, port, _ := net.SplitHostPort(s.Listener.Addr().String())
+	got := sv(t, map[string]string{"SV_URL": "https://localhost:" + port, "SV_SECRET": "s"}, "status")
+	if got.code != exitUnreachable || !strings.Contains(got.stderr, "title") || strings.ContainsAny(got.stderr, "\x1b\x07") {
+		t.Errorf("%+v", got)
 	}
 }

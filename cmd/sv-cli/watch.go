@@ -187,7 +187,7 @@ func (w world) painter(scr screen, g globals) func(*status, *view, error) error 
 		foot := cell{fmt.Sprintf("%s  %s  q ends", s.at.In(w.zone).Format(time.DateTime), clean(g.URL)), dim}
 		if problem != nil {
 			text, _, _ := strings.Cut(problem.Error(), "\n")
-			foot = cell{"no answer since " + s.at.In(w.zone).Format(time.TimeOnly) + ": " + text, red}
+			foot = cell{"no answer since " + s.at.In(w.zone).Format(time.TimeOnly) + ": " + clean(text), red}
 		}
 		lines := append(v.lines(height-1), []cell{foot})
 		if height == 1 {

@@ -103,7 +103,16 @@ func (c *credentialsCommand) make(now time.Time) (made []credentials.File, next 
 		if err != nil {
 			return nil, nil, err
 		}
-		return []credentials.File{f}, []string{
+		made = []credentials.File{f}
+		if c.Keep {
+			// The start at which they were made may not have come to its end.
+			more, err := credentials.AddMissing(c.Keys, c.Out, c.Expires, now)
+			if err != nil {
+				return nil, nil, err
+			}
+			made = append(made, more...)
+		}
+		return made, []string{
 			"nats-server -t -c cluster.conf         # on every server, beside the new accounts.conf",
 			"nats-server --signal reload            # on every server",
 		}, nil

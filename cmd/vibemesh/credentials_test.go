@@ -94,3 +94,41 @@ func TestCredentialsRefuses(t *testing.T) {
 		}
 	}
 }
+
+// TestCredentialsKeep: what runs at each start makes what is missing, such as after a
+// start that was cut short, and leaves the rest alone.
+func TestCredentialsKeep(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "made")
+	file := func(name string) string { return filepath.Join(dir, name) }
+	keep := func() {
+		t.Helper()
+		if status, _, wrong := called(t, "credentials", "--keep", "--out", dir); status != 0 {
+			t.Fatal(status, wrong)
+		}
+	}
+	read := func(name string) string {
+		t.Helper()
+		text, err := os.ReadFile(file(name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	keep()
+	api, edge := read("api.creds"), read("edge.creds")
+	for _, name := range []string{"edge.creds", "accounts.conf"} {
+		if err := os.Remove(file(name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	keep()
+	if read("api.creds") != api {
+		t.Error("a user that was there is another one now")
+	}
+	if again := read("edge.creds"); again == edge || !strings.Contains(again, "BEGIN NATS USER JWT") {
+		t.Errorf("edge.creds is %q", again)
+	}
+	if !strings.Contains(read("accounts.conf"), "resolver_preload") {
+		t.Error("accounts.conf was not made again")
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/socialvibes/vibemesh/internal/trace"
@@ -31,10 +32,15 @@ func (c caller) kind() string {
 // name is what the log may say: which secret, but not which person.
 func (c caller) name() string {
 	if c.secret > 0 {
-		return "secret-" + strconv.Itoa(c.secret)
+		return secretPrefix + strconv.Itoa(c.secret)
 	}
 	return c.kind()
 }
+
+const secretPrefix = "secret-"
+
+// isSecret reports whether a bucket is that of a secret, of which there are few.
+func isSecret(bucket string) bool { return strings.HasPrefix(bucket, secretPrefix) }
 
 // bucket tells callers apart for their rates. No person's principal looks like a secret's.
 func (c caller) bucket() string {

@@ -178,7 +178,7 @@ func (a *API) limitTime(next http.Handler) http.Handler {
 // preflights. Nobody is signed in by cookie, so a page that is not allowed can do
 // nothing here that any other program could not.
 func (a *API) cors(next http.Handler) http.Handler {
-	headers := "Authorization, Content-Type, Idempotency-Key, traceparent, tracestate, " + a.cfg.SecretHeader + ", " + requestIDHeader +
+	headers := "Authorization, Content-Type, Idempotency-Key, " + a.cfg.SecretHeader + ", " + requestIDHeader +
 		", " + wire.HeaderTraceparent + ", " + wire.HeaderTracestate
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		origin, h := r.Header.Get("Origin"), w.Header()

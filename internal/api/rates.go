@@ -11,8 +11,9 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// maxRated is how many publishers have a bucket of their own. Those beyond it share one,
-// until somebody's is full again, which is as good as a new one.
+// maxRated is how many people have a bucket of their own. Those beyond it share one, until
+// somebody's is full again, which is as good as a new one. A secret always has its own:
+// where everybody may publish, no crowd takes a backend's.
 const maxRated = 10_000
 
 // sweepEvery bounds how often full buckets are looked for, which takes all of the table.
@@ -23,7 +24,7 @@ const sweepEvery = time.Second
 type rates struct {
 	rate   rate.Limit // messages a second; 0: no limit
 	burst  int        // messages at once
-	most   int        // buckets
+	most   int        // buckets, but for secrets'
 	now    func() time.Time
 	mu     sync.Mutex
 	own    map[string]*rate.Limiter // by caller.bucket
@@ -69,7 +70,7 @@ func (r *rates) bucket(who string, now time.Time) *rate.Limiter {
 			}
 		}
 	}
-	if len(r.own) >= r.most {
+	if len(r.own) >= r.most && !isSecret(who) {
 		return r.others
 	}
 	b := rate.NewLimiter(r.rate, r.burst)

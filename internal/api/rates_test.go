@@ -100,6 +100,11 @@ func TestRatesAreBounded(t *testing.T) {
 	if len(r.own) != 10 || admitted != 11 { // each its own, and one for all others
 		t.Errorf("%d buckets, %d admitted", len(r.own), admitted)
 	}
+	// However many people there are, a backend's secret is not among them.
+	if wait := r.take(caller{secret: 1}.bucket(), 2); wait != 0 {
+		t.Errorf("a secret waits %v, since many people publish", wait)
+	}
+	delete(r.own, "secret-1")
 	now = now.Add(time.Second) // half full: nobody is forgotten
 	if wait := r.take("user:0", 2); wait != time.Second || len(r.own) != 10 {
 		t.Errorf("%v, %d buckets", wait, len(r.own))

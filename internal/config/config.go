@@ -163,7 +163,7 @@ func (c *Config) validateNATS(role Role, wrong func(string, ...any)) {
 	for _, u := range c.NATSURL {
 		p, err := url.Parse(u)
 		if err != nil || p.Host == "" || !slices.Contains([]string{"nats", "tls", "ws", "wss"}, p.Scheme) {
-			wrong("WS_NATS_URL %q: use URLs such as nats://nats-0:4222,nats://nats-1:4222", u)
+			wrong("WS_NATS_URL %q: use URLs such as nats://nats-0:4222,nats://nats-1:4222", u[strings.LastIndexByte(u, '@')+1:]) // no password
 		}
 	}
 	if c.Replicas != 1 && c.Replicas != 3 && c.Replicas != 5 {

@@ -35,6 +35,7 @@ func (k *keyring) accounts(log Log) ([]byte, error) {
 	}
 	systemClaims := jwt.NewAccountClaims(keys[systemName])
 	systemClaims.Name = "SYS"
+	k.forget(systemClaims)
 	claims, err := k.account(log, keys)
 	if err != nil {
 		return nil, err
@@ -87,10 +88,15 @@ func (k *keyring) account(log Log, keys map[string]string) (*jwt.AccountClaims, 
 		scope.Template.AllowedConnectionTypes.Add(jwt.ConnectionTypeStandard, jwt.ConnectionTypeWebsocket)
 		claims.SigningKeys.AddScopedSigner(scope)
 	}
+	k.forget(claims)
+	return claims, nil
+}
+
+// forget lists in an account the users that are revoked, of it or of the other.
+func (k *keyring) forget(claims *jwt.AccountClaims) {
 	if len(k.layout.Revoked) > 0 {
 		claims.Revocations = jwt.RevocationList(k.layout.Revoked)
 	}
-	return claims, nil
 }
 
 // valid signs claims that NATS finds nothing wrong with.

@@ -114,6 +114,28 @@ func AddUser(keys, role, name, dir string, expires time.Duration, now time.Time)
 	return File{path, "a user of the role " + role}, create(path, creds)
 }
 
+// AddMissing makes the users of Make whose files are not in a directory.
+func AddMissing(keys, dir string, expires time.Duration, now time.Time) (made []File, err error) {
+	ring, err := readKeyring(keys)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range append(ring.roles(), systemName) {
+		if _, err := os.Lstat(filepath.Join(dir, name+".creds")); !errors.Is(err, os.ErrNotExist) {
+			if err != nil {
+				return nil, err
+			}
+			continue
+		}
+		f, err := AddUser(keys, name, name, dir, expires, now)
+		if err != nil {
+			return nil, err
+		}
+		made = append(made, f)
+	}
+	return made, nil
+}
+
 // Subjects are those that the keys of Make are for.
 func Subjects(keys string) (wire.Subjects, error) {
 	ring, err := readKeyring(keys)
@@ -170,11 +192,18 @@ func (k *keyring) revoke(path string, now time.Time) error {
 	if err != nil {
 		return fmt.Errorf("%s is no user: %w", path, err)
 	}
-	account, err := k.seeds[accountName].PublicKey()
-	if err != nil {
-		return err
+	// A user of the system account is signed by that account itself.
+	of := map[string]bool{}
+	for _, name := range []string{accountName, systemName} {
+		if pair := k.seeds[name]; pair != nil {
+			key, err := pair.PublicKey()
+			if err != nil {
+				return err
+			}
+			of[key] = true
+		}
 	}
-	if claims.IssuerAccount != account {
+	if !of[claims.IssuerAccount] && (claims.IssuerAccount != "" || !of[claims.Issuer]) {
 		return fmt.Errorf("%s is not of these keys", path)
 	}
 	if k.layout.Revoked == nil {

@@ -292,7 +292,7 @@ func TestRenew(t *testing.T) {
 	}{
 		"another prefix":   {"tv", "", "the keys are for the prefix sv"},
 		"another's user":   {"sv", filepath.Join(made(t, "sv", 1, 0), "edge.creds"), "is not of these keys"},
-		"the system's":     {"sv", filepath.Join(dir, "sys.creds"), "is not of these keys"},
+		"another's system": {"sv", filepath.Join(made(t, "sv", 1, 0), "sys.creds"), "is not of these keys"},
 		"no file of users": {"sv", filepath.Join(keys, "layout.json"), "layout.json"},
 	} {
 		var revoke []string

@@ -66,8 +66,8 @@ func (t *tracing) find(g *generation, pos uint64, mark uint16) *traced {
 	return nil
 }
 
-// abandon ends the spans of entries of a ring that some loop will never come to: those
-// from one position to another.
+// abandon ends the spans of entries of a ring that some loop will never come to, those
+// from one position to another, and lets go of them.
 func (t *tracing) abandon(g *generation, from, to uint64, why string) {
 	if t == nil {
 		return
@@ -75,6 +75,7 @@ func (t *tracing) abandon(g *generation, from, to uint64, why string) {
 	for i := range t.slots {
 		if entry := t.slots[i].Load(); entry != nil && entry.gen == g && entry.pos >= from && entry.pos <= to {
 			entry.Abandon(why)
+			t.slots[i].CompareAndSwap(entry, nil) // or it keeps the ring, until the table is full again
 		}
 	}
 }

@@ -4,9 +4,11 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"slices"
 	"testing"
 	"time"
+	"weak"
 
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
@@ -178,6 +180,23 @@ func TestTracedTooMany(t *testing.T) {
 		if len(l.deliver.traced) > 0 {
 			t.Errorf("a loop follows %d still", len(l.deliver.traced))
 		}
+	}
+}
+
+// TestTracedLetsGo: a table that is never full again must not keep the ring of before.
+func TestTracedLetsGo(t *testing.T) {
+	c := newCrowd(t, 10, 2)
+	c.trace(t)
+	c.appendTraced(wire.Broadcast(), sampled)
+	c.deliver()
+	before := weak.Make(c.edge.gen.Load().ring)
+	c.edge.Begin([]uint64{2}, wire.Vector{0})
+	for _, l := range c.edge.loops {
+		l.deliver.route()
+	}
+	runtime.GC()
+	if before.Value() != nil {
+		t.Error("the ring of before is kept after the edge started over")
 	}
 }
 

@@ -205,6 +205,10 @@ func (e *examiner) connect(server string) *nats.Conn {
 	check := "nats " + hostOf(server)
 	begun := time.Now()
 	nc, err := nats.Connect(server, e.options()...)
+	if _, bad := errors.AsType[*url.Error](err); bad { // it repeats the URL
+		e.fail(check, "this is no URL", "write it like nats://nats-0:4222; in a name or password, write %25 for %, and so on")
+		return nil
+	}
 	if err != nil {
 		e.fail(check, err.Error(), remedy(err))
 		return nil
@@ -239,7 +243,7 @@ func hostOf(server string) string {
 	if u, err := url.Parse(server); err == nil && u.Host != "" {
 		return u.Host
 	}
-	return server
+	return server[strings.LastIndexByte(server, '@')+1:] // one without a scheme, or no URL at all
 }
 
 // remedy says what to do about a server that does not let us in.

@@ -1,10 +1,13 @@
 package mesh
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/prometheus/client_golang/prometheus"
@@ -40,5 +43,26 @@ func TestFaultsAreCounted(t *testing.T) {
 	}
 	if err := testutil.CollectAndCompare(collectFaults{&f}, strings.NewReader(want.String())); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestPasswordsAreNotLogged: WS_NATS_URL may have one, and no server may be there.
+func TestPasswordsAreNotLogged(t *testing.T) {
+	var log strings.Builder
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	_, err := Connect(ctx, Config{URLs: []string{"nats://mesh:s3cret@127.0.0.1:1", "nats://t0ken@127.0.0.1:2"}}, slog.New(slog.NewTextHandler(&log, nil)))
+	if err == nil || !strings.Contains(err.Error(), "127.0.0.1:1,127.0.0.1:2") {
+		t.Fatal(err)
+	}
+	for _, secret := range []string{"s3cret", "t0ken"} {
+		if text := log.String() + err.Error(); strings.Contains(text, secret) {
+			t.Errorf("%s is shown: %s", secret, text)
+		}
+	}
+	var told []Finding
+	Examine(t.Context(), Examination{URLs: []string{"nats://mesh:100%s3cret@127.0.0.1:1"}, Now: time.Now, Timeout: time.Second}, func(f Finding) { told = append(told, f) })
+	if text := fmt.Sprint(told); len(told) == 0 || strings.Contains(text, "s3cret") {
+		t.Errorf("the password is shown: %s", text)
 	}
 }

@@ -54,14 +54,17 @@ func askEvery(ctx context.Context, ask func(context.Context)) error {
 	return nil
 }
 
-// ask has every partition say its size. One that does not answer keeps what it said
-// before, for a while.
+// ask has every partition say its size. One that does not answer, or has no leader, keeps
+// what it said before, for a while.
 func (s *LogSize) ask(ctx context.Context) {
 	var group errgroup.Group
 	group.SetLimit(16)
 	for i, p := range s.mesh.parts {
 		group.Go(func() error {
 			stream, err := s.mesh.read.js.Stream(ctx, p.stream)
+			if err == nil {
+				err = led(p.stream, stream.CachedInfo())
+			}
 			if err != nil {
 				s.mesh.log.Debug("the size of the log", "stream", p.stream, "err", err)
 				return nil

@@ -125,7 +125,10 @@ func (m *Mesh) dial(ctx context.Context, role string) (*nats.Conn, error) {
 	if m.cfg.Creds != "" {
 		opts = append(opts, nats.UserCredentials(m.cfg.Creds))
 	}
-	url := strings.Join(m.cfg.URLs, ",")
+	url, servers := strings.Join(m.cfg.URLs, ","), []string{}
+	for _, u := range m.cfg.URLs {
+		servers = append(servers, hostOf(u)) // for logs: the URLs may have passwords
+	}
 	if m.cfg.Server == nil {
 		opts = append(opts, m.cfg.TLS.options()...)
 	} else {
@@ -144,12 +147,12 @@ func (m *Mesh) dial(ctx context.Context, role string) (*nats.Conn, error) {
 			}
 		}
 		if last == nil {
-			m.log.Warn("waiting for NATS", "url", url, "err", err)
+			m.log.Warn("waiting for NATS", "servers", servers, "err", err)
 		}
 		last = err
 		select {
 		case <-ctx.Done():
-			return nil, fmt.Errorf("%w: no NATS server answers at %s (WS_NATS_URL): %w", wire.ErrUnavailable, url, last)
+			return nil, fmt.Errorf("%w: no NATS server answers at %s (WS_NATS_URL): %w", wire.ErrUnavailable, strings.Join(servers, ","), last)
 		case <-time.After(500 * time.Millisecond):
 		}
 	}

@@ -65,8 +65,13 @@ func (t *target) judgeOwner(c *Change, from jetstream.StreamConfig) {
 	default:
 		return
 	}
-	c.refuse("there is a stream of this name that "+is,
-		"choose another WS_SUBJECT_PREFIX, or remove the stream with `nats stream rm` if nobody needs it")
+	remedy := "choose another WS_SUBJECT_PREFIX, or remove the stream with `nats stream rm` if nobody needs it"
+	// A standby's copy of the log, or one that is a mirror no longer: then NATS has given it
+	// its name for a subject. It may be all that is left of the log.
+	if t.mirrors == "" && (from.Mirror != nil && from.Mirror.Name == from.Name || slices.Equal(others, []string{from.Name})) {
+		remedy = fmt.Sprintf("if this copy is to be the log from now on: `nats stream edit %s --no-mirror --subjects '%s'`, and provision again", from.Name, strings.Join(t.subjects, "' --subjects '"))
+	}
+	c.refuse("there is a stream of this name that "+is, remedy)
 }
 
 // judgeFixed refuses what JetStream cannot change in a stream that exists.

@@ -47,19 +47,19 @@ func (m *Mesh) checkMapping(ctx context.Context) (refused []string, err error) {
 	for i, server := range servers {
 		nc, err := m.dialOnce(server)
 		if err != nil && i > 0 {
-			m.log.Warn("this server of the cluster was not asked whether it maps subjects to partitions", "url", server, "err", err)
+			m.log.Warn("this server of the cluster was not asked whether it maps subjects to partitions", "server", hostOf(server), "err", err)
 			continue
 		}
 		if err != nil {
-			return nil, fmt.Errorf("asking %s for its subject mapping: %w", server, unavailable(err))
+			return nil, fmt.Errorf("asking %s for its subject mapping: %w", hostOf(server), unavailable(err))
 		}
 		wrong, err := m.probe(ctx, nc)
 		nc.Close()
 		if err != nil {
-			return nil, fmt.Errorf("asking %s for its subject mapping: %w", server, unavailable(err))
+			return nil, fmt.Errorf("asking %s for its subject mapping: %w", hostOf(server), unavailable(err))
 		}
 		if wrong != "" {
-			refused = append(refused, fmt.Sprintf("the nats-server %s %s", server, wrong))
+			refused = append(refused, fmt.Sprintf("the nats-server %s %s", hostOf(server), wrong))
 		}
 	}
 	if len(refused) > 0 && m.cfg.Subjects.Partitions() > 1 {

@@ -258,6 +258,14 @@ func TestProvisionRefuses(t *testing.T) {
 			there: []jetstream.StreamConfig{{Name: "OTHER"}, {Name: "SV_LOG", Mirror: &jetstream.StreamSource{Name: "OTHER"}}},
 			want:  []string{"SV_LOG: there is a stream of this name that is a mirror of OTHER"}, left: -1,
 		},
+		"a standby's copy": {
+			there: []jetstream.StreamConfig{{Name: "SV_LOG", Mirror: &jetstream.StreamSource{Name: "SV_LOG", External: &jetstream.ExternalStream{APIPrefix: "$JS.home.API"}}}},
+			want:  []string{"is a mirror of SV_LOG", "`nats stream edit SV_LOG --no-mirror --subjects 'sv.ws.>'`"}, left: -1,
+		},
+		"a copy that is a mirror no longer": {
+			there: []jetstream.StreamConfig{{Name: "SV_LOG", Subjects: []string{"SV_LOG"}}},
+			want:  []string{"stores SV_LOG, which", "`nats stream edit SV_LOG --no-mirror --subjects 'sv.ws.>'`"}, left: -1,
+		},
 		"no mirror": {
 			there: []jetstream.StreamConfig{log, {Name: "SV_LOG_READ", Subjects: []string{"other"}}}, cfg: mesh.LogConfig{Replicas: 1, MaxAge: time.Hour, ReadMirror: true},
 			want: []string{"SV_LOG_READ: there is a stream of this name that is no mirror of SV_LOG"}, left: -1,

@@ -18,12 +18,14 @@ const (
 	lostAfter = 30 * time.Second
 )
 
-// upToDate says why an answer of the leader of a partition is not to be believed: it may
-// be the leader only for itself. What is believed is that a log has lost its end, and then
-// every session begins anew.
-func (p *partition) upToDate(info *jetstream.StreamInfo) error {
-	if info.Config.Replicas == 1 || info.Cluster == nil {
+// led says why an answer about a stream is not its leader's word: it has none, so nothing
+// can be stored, or the leader may be one only for itself.
+func led(stream string, info *jetstream.StreamInfo) error {
+	if info.Cluster == nil {
 		return nil
+	}
+	if info.Cluster.Leader == "" {
+		return fmt.Errorf("%w: %s has no leader", wire.ErrUnavailable, stream)
 	}
 	heard := 1 // itself
 	for _, r := range info.Cluster.Replicas {
@@ -32,7 +34,20 @@ func (p *partition) upToDate(info *jetstream.StreamInfo) error {
 		}
 	}
 	if heard <= info.Config.Replicas/2 {
-		return fmt.Errorf("%w: the leader of %s, %s, has lost the other replicas", wire.ErrUnavailable, p.stream, info.Cluster.Leader)
+		return fmt.Errorf("%w: the leader of %s, %s, has lost the other replicas", wire.ErrUnavailable, stream, info.Cluster.Leader)
+	}
+	return nil
+}
+
+// upToDate says why an answer of the leader of a partition is not to be believed: it may
+// be the leader only for itself. What is believed is that a log has lost its end, and then
+// every session begins anew.
+func (p *partition) upToDate(info *jetstream.StreamInfo) error {
+	if info.Config.Replicas == 1 || info.Cluster == nil {
+		return nil
+	}
+	if err := led(p.stream, info); err != nil {
+		return err
 	}
 	read := p.tail.seq.Load()
 	if p.tail.life.Load() != uint64(info.Created.UnixMilli()) || info.State.LastSeq >= read {

@@ -54,3 +54,29 @@ func TestStaleLeader(t *testing.T) {
 		believed("another life of the log", says(1, soon, soon))
 	})
 }
+
+// TestLed: the answer of a stream whose majority is gone is nobody's word, though every
+// connection is well: what is left goes on answering for minutes.
+func TestLed(t *testing.T) {
+	for _, tc := range []struct {
+		what   string
+		info   jetstream.StreamInfo
+		doubts bool
+	}{
+		{"one server, no cluster", jetstream.StreamInfo{Config: jetstream.StreamConfig{Replicas: 1}}, false},
+		{"one replica on a cluster", jetstream.StreamInfo{Config: jetstream.StreamConfig{Replicas: 1}, Cluster: &jetstream.ClusterInfo{Leader: "n1"}}, false},
+		{"three", jetstream.StreamInfo{Config: jetstream.StreamConfig{Replicas: 3}, Cluster: &jetstream.ClusterInfo{
+			Leader: "n1", Replicas: []*jetstream.PeerInfo{{Active: time.Second}, {Offline: true}},
+		}}, false},
+		{"a leader that hears nobody", jetstream.StreamInfo{Config: jetstream.StreamConfig{Replicas: 3}, Cluster: &jetstream.ClusterInfo{
+			Leader: "n1", Replicas: []*jetstream.PeerInfo{{Active: time.Minute}, {Offline: true}},
+		}}, true},
+		{"no leader", jetstream.StreamInfo{Config: jetstream.StreamConfig{Replicas: 3}, Cluster: &jetstream.ClusterInfo{
+			Replicas: []*jetstream.PeerInfo{{Active: time.Second}, {Active: time.Minute}, {Active: time.Minute}},
+		}}, true},
+	} {
+		if err := led("SV_LOG", &tc.info); errors.Is(err, wire.ErrUnavailable) != tc.doubts {
+			t.Errorf("%s: %v, doubted: want %v", tc.what, err, tc.doubts)
+		}
+	}
+}

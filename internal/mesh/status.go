@@ -28,7 +28,7 @@ func (o *Operator) EdgeStatus(ctx context.Context) (edges []wire.EdgeStatus, com
 }
 
 // LogStatus is what the log holds. Its error wraps wire.ErrUnavailable when a partition
-// is out of reach.
+// is out of reach, or has no leader: a replica that is left answers, but stores nothing.
 func (o *Operator) LogStatus(ctx context.Context) (wire.LogStatus, error) {
 	ctx, cancel := context.WithTimeout(ctx, logTimeout)
 	defer cancel()
@@ -46,7 +46,7 @@ func (o *Operator) LogStatus(ctx context.Context) (wire.LogStatus, error) {
 				return unavailable(err)
 			}
 			states[i] = s.CachedInfo().State
-			return nil
+			return led(p.stream, s.CachedInfo())
 		})
 	}
 	if err := group.Wait(); err != nil {

@@ -175,6 +175,9 @@ func (q *queue) ForceFlush(ctx context.Context) error {
 	}
 }
 
+// giveUp is how long an exporter that does not heed the end of its context may go on.
+const giveUp = time.Second
+
 // Shutdown exports what waits, until ctx ends, and takes no more.
 func (q *queue) Shutdown(ctx context.Context) error {
 	q.stopped.Do(func() { close(q.stop) })
@@ -182,7 +185,11 @@ func (q *queue) Shutdown(ctx context.Context) error {
 	case <-q.done:
 	case <-ctx.Done():
 		q.cancel() // the goroutine gives up at once, and counts what is left
-		<-q.done
+		select {
+		case <-q.done:
+		case <-time.After(giveUp): // it writes to a pipe that nobody reads
+			return ctx.Err()
+		}
 	}
 	q.cancel()
 	return q.exporter.Shutdown(ctx)

@@ -137,3 +137,28 @@ func TestQueueFails(t *testing.T) {
 		}
 	})
 }
+
+// deaf is an exporter that writes to where nobody reads.
+type deaf struct{ exporter }
+
+func (d *deaf) ExportSpans(context.Context, []sdktrace.ReadOnlySpan) error {
+	<-d.hold
+	return nil
+}
+
+// TestQueueStopsWithoutItsExporter: the end of a process does not wait for it.
+func TestQueueStopsWithoutItsExporter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := &deaf{exporter{hold: make(chan struct{})}}
+		q := newQueue(e, queueSettings{most: 4, batch: 1, delay: time.Second, timeout: time.Second}, newCounts(), slog.New(slog.DiscardHandler))
+		q.OnEnd(ended(true))
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		began := time.Now()
+		if err := q.Shutdown(ctx); !errors.Is(err, context.DeadlineExceeded) || time.Since(began) > 7*time.Second {
+			t.Errorf("%v after %v", err, time.Since(began))
+		}
+		close(e.hold)
+	})
+}

@@ -24,8 +24,8 @@ func TestInstallAndUpgrade(t *testing.T) {
 		if i == 0 {
 			args = []string{"install", release, chartDir}
 		}
-		// What Kubernetes lets nobody change: names, and the volumes of a StatefulSet.
-		args = append(args, "--no-hooks", "--values", file, "--set", "fullnameOverride=,nameOverride=,nats.storage.size=50Gi,nats.storage.storageClassName=")
+		// What Kubernetes lets nobody change: names, and the volumes of a StatefulSet. One server becomes several, with no log to lose.
+		args = append(args, "--no-hooks", "--values", file, "--set", "fullnameOverride=,nameOverride=,nats.storage.size=50Gi,nats.storage.storageClassName=,provision.allowDataLoss=true")
 		if out, err := helm(t.Context(), in, args...); err != nil {
 			t.Fatalf("%s: %v\n%s", file, err, out)
 		}
@@ -85,6 +85,7 @@ func TestProvisionOrder(t *testing.T) {
 	if out, err := helm(t.Context(), in, append([]string{"install", release, chartDir, "--no-hooks"}, values...)...); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
+	serversAreReady(t, in)
 	if name, when := hook(upgrade...); when != "pre-upgrade" || name != "vibemesh-provision-upgrade" {
 		t.Errorf("in an upgrade the Job is %s, a hook %q", name, when)
 	}
@@ -96,5 +97,41 @@ func TestProvisionOrder(t *testing.T) {
 	}
 	if _, when := hook(append(upgrade, "--set", "nats.enabled=false", "--set", "nats.url=nats://elsewhere:4222")...); when != "pre-upgrade" {
 		t.Errorf("with another cluster it is a hook %q", when)
+	}
+}
+
+// serversAreReady says so for the controller, which does not run here.
+func serversAreReady(t *testing.T, in string) {
+	t.Helper()
+	ready := `{"status":{"replicas":3,"readyReplicas":3}}`
+	if out, err := cluster.kubectl(t.Context(), "", "patch", "-n", in, "statefulset", "vibemesh-nats", "--subresource=status", "--type=merge", "--patch", ready); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+}
+
+// TestUpgradeMendsAnInstallation: while no server is ready, what would wait for one does
+// not come first, since the upgrade may be what gets them ready.
+func TestUpgradeMendsAnInstallation(t *testing.T) {
+	in := "mends"
+	if err := cluster.namespace(t.Context(), in, "restricted"); err != nil {
+		t.Fatal(err)
+	}
+	args := []string{release, chartDir, "--values", chartDir + "/ci/01-minimal-values.yaml"}
+	if out, err := helm(t.Context(), in, append([]string{"install", "--no-hooks"}, args...)...); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	upgrade := func() string {
+		out, err := helm(t.Context(), in, append([]string{"upgrade", "--dry-run=server"}, args...)...)
+		if err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		return out
+	}
+	if strings.Contains(upgrade(), "pre-upgrade") {
+		t.Error("it waits for servers of which none is ready")
+	}
+	serversAreReady(t, in)
+	if !strings.Contains(upgrade(), "pre-upgrade") {
+		t.Error("it does not come first although servers are ready")
 	}
 }

@@ -124,7 +124,7 @@ func TestMakeTargets(t *testing.T) {
 func TestMetrics(t *testing.T) {
 	m := startMesh(t, "127.0.0.1:0", t.TempDir())
 	m.cause(t)
-	secure := startMesh(t, "127.0.0.1:0", t.TempDir(), certificate(t)...)
+	secure := startMesh(t, "127.0.0.1:0", t.TempDir(), append(certificate(t), "WS_TOPICS=service")...)
 	have := map[string][]string{}
 	sample := regexp.MustCompile(`(?m)^(vibemesh_[a-z_]+?)(?:_bucket|_sum|_count)?(?:\{(.*)\})? [^ ]+$`)
 	scrapes := secure.get("http://"+secure.ops+"/metrics") + m.get("http://"+m.ops+"/metrics")

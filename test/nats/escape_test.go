@@ -112,3 +112,47 @@ func TestWhatSubjectsCannotForbid(t *testing.T) {
 		t.Errorf("it is still there: %s", page)
 	}
 }
+
+// TestEmptyAnswersAreOrders holds docs/operators.md to what it says of answers without a
+// body: JetStream's API takes one for a request without options.
+func TestEmptyAnswersAreOrders(t *testing.T) {
+	for role, empty := range map[string]*nats.Msg{
+		"backend": {Subject: "sv.ws.user.ada", Data: envelope("of a batch"), Header: nats.Header{"Nats-Batch-Id": {"b"}, "Nats-Batch-Sequence": {"1"}}},
+		"edge":    {Subject: "$JS.API.DIRECT.GET.SV_LOG", Data: []byte(`{"seq":999}`)},
+		"api":     {Subject: "$JS.API.DIRECT.GET.SV_LOG", Data: []byte(`{"seq":999}`)},
+	} {
+		t.Run(role, func(t *testing.T) {
+			dir, url, _ := single(t, 1)
+			start(t, dir, url, "provision")
+			nc, looking := as(t, dir, url, role), as(t, dir, url, "operator")
+			empty.Reply = "$JS.API.STREAM.DELETE.KV_SV_REVOKED"
+			if err := nc.PublishMsg(empty); err != nil {
+				t.Fatal(err)
+			}
+			eventually(t, "deleted", func() bool {
+				msg, err := looking.Request("$JS.API.STREAM.INFO.KV_SV_REVOKED", nil, 5*time.Second)
+				return err == nil && strings.Contains(string(msg.Data), `"stream not found"`)
+			})
+		})
+	}
+}
+
+// TestWhoChangesStreamsReadsThem holds docs/operators.md to what it says of provisioners.
+func TestWhoChangesStreamsReadsThem(t *testing.T) {
+	dir, url, _ := single(t, 1)
+	nc := as(t, dir, url, "provision")
+	heard, err := nc.SubscribeSync("_INBOX_provision.copy.>")
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := `{"name":"SV_LOG","subjects":["sv.ws.>"],"republish":{"src":">","dest":"_INBOX_provision.copy.>"}}`
+	if _, err := nc.Request("$JS.API.STREAM.CREATE.SV_LOG", []byte(config), 5*time.Second); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := as(t, dir, url, "backend").Request("sv.ws.user.ada", envelope("for ada"), 5*time.Second); err != nil {
+		t.Fatal(err)
+	}
+	if msg, err := heard.NextMsg(5 * time.Second); err != nil || !strings.Contains(string(msg.Data), "for ada") {
+		t.Errorf("%+v, %v", msg, err)
+	}
+}

@@ -73,6 +73,44 @@ func TestUsersComeAndGo(t *testing.T) {
 	}
 }
 
+// TestSystemUserIsRevoked: whoever has sys.creds can stop servers, so they can be taken back.
+func TestSystemUserIsRevoked(t *testing.T) {
+	dir := install(t, 1)
+	withoutTLS(t, dir)
+	opts, err := read(t, filepath.Join(dir, "server.conf"), environment(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, _ := run(t, opts)
+	url, keys := s.ClientURL(), filepath.Join(dir, "keys")
+	more, err := credentials.AddUser(keys, "sys", "more", dir, 0, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed := make(chan struct{})
+	as(t, dir, url, "sys", nats.ClosedHandler(func(*nats.Conn) { close(closed) }))
+	if _, err := credentials.Renew(keys, dir, logOf(1), []string{filepath.Join(dir, "sys.creds")}, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Reload(); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-closed:
+	case <-time.After(20 * time.Second):
+		t.Error("who was revoked is still connected")
+	}
+	if nc, err := nats.Connect(url, nats.UserCredentials(filepath.Join(dir, "sys.creds"))); err == nil {
+		nc.Close()
+		t.Error("who was revoked comes back")
+	}
+	nc, err := nats.Connect(url, nats.UserCredentials(more.Path))
+	if err != nil {
+		t.Fatalf("another user of the system account: %v", err)
+	}
+	nc.Close()
+}
+
 // TestUsersExpire: after their time nobody comes in, and who is in is disconnected.
 func TestUsersExpire(t *testing.T) {
 	dir, url, _ := single(t, 1)

@@ -23,6 +23,10 @@ func TestREADME(t *testing.T) {
 	if commands[0] != "make run" {
 		t.Fatalf("the README begins with %q, want make run", commands[0])
 	}
+	// Compiling is not what the wait for a mesh is for: it may take minutes the first time.
+	if out, err := exec.CommandContext(t.Context(), "make", "-C", root, "build").CombinedOutput(); err != nil {
+		t.Fatalf("make build: %v\n%s", err, out)
+	}
 	p := launch(t, exec.Command("make", "-C", root, "run"),
 		"RUN_ADDR=127.0.0.1:0", "WS_OPS_ADDR=127.0.0.1:0", "WS_NATS_LISTEN=127.0.0.1:0", "WS_DATA_DIR="+t.TempDir(), "WS_LOG_FORMAT=json")
 	for _, line := range commands[1:] {

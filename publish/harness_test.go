@@ -39,12 +39,15 @@ func newWorld(dir string, partitions int) (w *world, stop func(), err error) {
 	conf := fmt.Sprintf(`
 		listen: "127.0.0.1:-1"
 		jetstream { store_dir: %q }
-		accounts { MESH { jetstream: enabled
-			%s
-			users: [
-				{ user: admin, password: secret },
-				{ user: backend, password: secret, permissions: { publish: ["%s"], subscribe: ["%s"] } },
-			] } }`, dir, mesh.MappingText(w.subjects), strings.Join(may.Publish, `","`), strings.Join(may.Subscribe, `","`))
+		accounts {
+			MESH { jetstream: enabled
+				%s
+				exports: [{ service: "sv.ws.>" }, { service: "sv.signal.>" }]
+				users: [{ user: admin, password: secret }] }
+			BACKENDS {
+				imports: [{ service: { account: MESH, subject: "sv.ws.>" } }, { service: { account: MESH, subject: "sv.signal.>" } }]
+				users: [{ user: backend, password: secret, permissions: { publish: ["%s"], subscribe: ["%s"] } }] }
+		}`, dir, mesh.MappingText(w.subjects), strings.Join(may.Publish, `","`), strings.Join(may.Subscribe, `","`))
 	file := filepath.Join(dir, "nats.conf")
 	if err := os.WriteFile(file, []byte(conf), 0o600); err != nil {
 		return nil, nil, err

@@ -15,8 +15,9 @@
 //
 // The connection stays the caller's. It needs the rights of the role backend of `vibemesh
 // credentials`: to publish to <prefix>.ws.> and <prefix>.signal.>, and to subscribe to its
-// own inbox. Where the log has several partitions, NATS maps what is published to them, and
-// looks at the rights afterwards: then it is <prefix>.log.*.> instead of <prefix>.ws.>.
+// own inbox. Where the log has several partitions, NATS maps what is published to them; in
+// an account that has that mapping itself, it looks at the rights afterwards, and they are
+// <prefix>.log.*.> instead of <prefix>.ws.>.
 //
 // JetStream's API is not asked for anything. So an event's id, which has the time in it
 // when the stream was made, is not in a Receipt, and what was scheduled cannot be cancelled

@@ -12,9 +12,11 @@ import (
 // accounts is the text of accounts.conf. It completes the layout, which is to be written
 // with it.
 func (k *keyring) accounts(log Log) ([]byte, error) {
-	root, system := k.seeds[operatorName], k.seeds[systemName]
-	if root == nil || system == nil {
-		return nil, fmt.Errorf("the keys %s.nk and %s.nk are not there: they vouch for the accounts", operatorName, systemName)
+	root := k.seeds[operatorName]
+	for _, name := range []string{operatorName, accountName, backendsName, systemName} {
+		if k.seeds[name] == nil {
+			return nil, fmt.Errorf("the key %s.nk is not there: accounts.conf cannot be made without", name)
+		}
 	}
 	keys := map[string]string{}
 	for name, pair := range k.seeds {
@@ -33,31 +35,34 @@ func (k *keyring) accounts(log Log) ([]byte, error) {
 		}
 		k.layout.Operator = token
 	}
-	systemClaims := jwt.NewAccountClaims(keys[systemName])
-	systemClaims.Name = "SYS"
-	k.forget(systemClaims)
-	claims, err := k.account(log, keys)
-	if err != nil {
-		return nil, err
-	}
-	systemToken, err := valid(systemClaims, root)
-	if err != nil {
-		return nil, err
-	}
-	accountToken, err := valid(claims, root)
-	if err != nil {
-		return nil, err
+	system := jwt.NewAccountClaims(keys[systemName])
+	system.Name = "SYS"
+	all := []*jwt.AccountClaims{system}
+	for _, account := range []func(Log, map[string]string) (*jwt.AccountClaims, error){k.account, k.backends} {
+		claims, err := account(log, keys)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, claims)
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "# Who may connect to nats-server: made by `vibemesh credentials` for the prefix %s and %d\n"+
 		"# partition(s). `vibemesh credentials --renew` makes it anew; every server needs the same.\n", log.Subjects.Prefix(), log.Subjects.Partitions())
 	fmt.Fprintf(&b, "operator: %s\nsystem_account: %s\nresolver: MEMORY\nresolver_preload: {\n", k.layout.Operator, keys[systemName])
-	fmt.Fprintf(&b, "  # SYS\n  %s: %s\n  # VIBEMESH\n  %s: %s\n}\n", keys[systemName], systemToken, keys[accountName], accountToken)
+	for _, claims := range all {
+		k.forget(claims)
+		token, err := valid(claims, root)
+		if err != nil {
+			return nil, err
+		}
+		fmt.Fprintf(&b, "  # %s\n  %s: %s\n", claims.Name, claims.Subject, token)
+	}
+	b.WriteString("}\n")
 	return []byte(b.String()), nil
 }
 
 // account is the account that holds the log: with JetStream, the mapping of its
-// partitions, and a signing key of each role.
+// partitions, what the backends' may publish here, and its roles.
 func (k *keyring) account(log Log, keys map[string]string) (*jwt.AccountClaims, error) {
 	claims := jwt.NewAccountClaims(keys[accountName])
 	claims.Name = "VIBEMESH"
@@ -65,18 +70,43 @@ func (k *keyring) account(log Log, keys map[string]string) (*jwt.AccountClaims, 
 	claims.Limits.JetStreamLimits = jwt.JetStreamLimits{
 		MemoryStorage: jwt.NoLimit, DiskStorage: jwt.NoLimit, Streams: jwt.NoLimit, Consumer: jwt.NoLimit,
 	}
-	claims.Limits.DisallowBearer = true
-	claims.Limits.LeafNodeConn = 0
 	for _, m := range log.Subjects.Mappings() {
 		claims.AddMapping(jwt.Subject(m.From), jwt.WeightedMapping{Subject: jwt.Subject(m.To), Weight: 100})
 	}
+	for _, subject := range offered(log) {
+		claims.Exports.Add(&jwt.Export{Name: subject, Subject: jwt.Subject(subject), Type: jwt.Service})
+	}
+	return claims, k.addRoles(claims, accountName, log, keys)
+}
+
+// backends is the account of who publishes from outside. It has no JetStream; what its
+// users publish goes to the other one's, as they may.
+func (k *keyring) backends(log Log, keys map[string]string) (*jwt.AccountClaims, error) {
+	claims := jwt.NewAccountClaims(keys[backendsName])
+	claims.Name = "BACKENDS"
+	for _, subject := range offered(log) {
+		claims.Imports.Add(&jwt.Import{Name: subject, Subject: jwt.Subject(subject), Account: keys[accountName], Type: jwt.Service})
+	}
+	return claims, k.addRoles(claims, backendsName, log, keys)
+}
+
+// offered is what the account of the log lets the backends' publish to.
+func offered(log Log) []string {
+	return []string{log.Subjects.Prefix() + ".ws.>", log.Subjects.Prefix() + ".signal.>"}
+}
+
+// addRoles gives an account a signing key of each of its roles.
+func (k *keyring) addRoles(claims *jwt.AccountClaims, account string, log Log, keys map[string]string) error {
+	claims.Limits.DisallowBearer = true
+	claims.Limits.LeafNodeConn = 0
 	for _, name := range k.roles() {
-		if _, err := find(name); err != nil {
-			continue // a role that this version does not know any more: its users are refused
+		// A role that this version does not know any more: its users are refused.
+		if of, err := accountOf(name); err != nil || of != account {
+			continue
 		}
 		allowed, err := Permissions(name, log.Subjects)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		scope := jwt.NewUserScope()
 		scope.Key, scope.Role = keys[name], name
@@ -88,11 +118,10 @@ func (k *keyring) account(log Log, keys map[string]string) (*jwt.AccountClaims, 
 		scope.Template.AllowedConnectionTypes.Add(jwt.ConnectionTypeStandard, jwt.ConnectionTypeWebsocket)
 		claims.SigningKeys.AddScopedSigner(scope)
 	}
-	k.forget(claims)
-	return claims, nil
+	return nil
 }
 
-// forget lists in an account the users that are revoked, of it or of the other.
+// forget lists in an account the users that are revoked, of it or of another.
 func (k *keyring) forget(claims *jwt.AccountClaims) {
 	if len(k.layout.Revoked) > 0 {
 		claims.Revocations = jwt.RevocationList(k.layout.Revoked)

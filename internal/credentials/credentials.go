@@ -194,7 +194,7 @@ func (k *keyring) revoke(path string, now time.Time) error {
 	}
 	// A user of the system account is signed by that account itself.
 	of := map[string]bool{}
-	for _, name := range []string{accountName, systemName} {
+	for _, name := range []string{accountName, backendsName, systemName} {
 		if pair := k.seeds[name]; pair != nil {
 			key, err := pair.PublicKey()
 			if err != nil {
@@ -230,7 +230,14 @@ func (k *keyring) user(role, name string, expires time.Duration, now time.Time) 
 		return nil, fmt.Errorf("there is no key for the role %s: make accounts.conf anew with --renew first", role)
 	}
 	if role != systemName {
-		if claims.IssuerAccount, err = k.seeds[accountName].PublicKey(); err != nil {
+		account, err := accountOf(role)
+		if err != nil {
+			return nil, err
+		}
+		if k.seeds[account] == nil {
+			return nil, fmt.Errorf("there is no key %s.nk, of the account that %s belongs to", account, role)
+		}
+		if claims.IssuerAccount, err = k.seeds[account].PublicKey(); err != nil {
 			return nil, err
 		}
 		claims.SetScoped(true) // what it may do is said by the account, of the key
@@ -249,10 +256,19 @@ func (k *keyring) user(role, name string, expires time.Duration, now time.Time) 
 	return jwt.FormatUserConfig(token, seed)
 }
 
+// accountOf is the name of the account that a role belongs to.
+func accountOf(role string) (string, error) {
+	r, err := find(role)
+	if err != nil || r.Account == "" {
+		return accountName, err
+	}
+	return r.Account, nil
+}
+
 // roles are those that there are keys for, in order.
 func (k *keyring) roles() (names []string) {
 	for name := range k.seeds {
-		if !slices.Contains([]string{operatorName, accountName, systemName}, name) {
+		if !slices.Contains([]string{operatorName, accountName, backendsName, systemName}, name) {
 			names = append(names, name)
 		}
 	}

@@ -63,7 +63,9 @@ func user(t *testing.T, path string) *jwt.UserClaims {
 }
 
 // account is the one named VIBEMESH in accounts.conf.
-func account(t *testing.T, dir string) *jwt.AccountClaims {
+func account(t *testing.T, dir string) *jwt.AccountClaims { return accountNamed(t, dir, "VIBEMESH") }
+
+func accountNamed(t *testing.T, dir, name string) *jwt.AccountClaims {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(dir, credentials.AccountsFile))
 	if err != nil {
@@ -78,11 +80,11 @@ func account(t *testing.T, dir string) *jwt.AccountClaims {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if claims.Name == "VIBEMESH" {
+		if claims.Name == name {
 			return claims
 		}
 	}
-	t.Fatal("no account VIBEMESH")
+	t.Fatalf("no account %s", name)
 	return nil
 }
 
@@ -123,7 +125,7 @@ func TestFilesAreTheirOwnersAlone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := "accounts.conf api.creds backend.creds backup.creds edge.creds keys/account.nk keys/api.nk keys/backend.nk keys/backup.nk keys/edge.nk " +
+	want := "accounts.conf api.creds backend.creds backup.creds edge.creds keys/account.nk keys/api.nk keys/backend.nk keys/backends.nk keys/backup.nk keys/edge.nk " +
 		"keys/layout.json keys/operator.nk keys/provision.nk keys/root.nk keys/run.nk keys/sys.nk keys/topics.nk operator.creds provision.creds run.creds " +
 		"sys.creds topics.creds"
 	if got := strings.Join(files, " "); got != want {
@@ -160,15 +162,19 @@ func TestNothingIsOverwritten(t *testing.T) {
 // user's own.
 func TestUsersHaveThePermissionsOfTheirRole(t *testing.T) {
 	dir := made(t, "acme.sv", 4, time.Hour)
-	a := account(t, dir)
+	vibemesh, backends := account(t, dir), accountNamed(t, dir, "BACKENDS")
 	roles, err := credentials.Roles()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(a.SigningKeys) != len(roles) {
-		t.Errorf("%d signing keys for %d roles", len(a.SigningKeys), len(roles))
+	if len(vibemesh.SigningKeys)+len(backends.SigningKeys) != len(roles) {
+		t.Errorf("%d and %d signing keys for %d roles", len(vibemesh.SigningKeys), len(backends.SigningKeys), len(roles))
 	}
 	for _, r := range roles {
+		a := vibemesh
+		if r.Account == "backends" {
+			a = backends
+		}
 		u := user(t, filepath.Join(dir, r.Name+".creds"))
 		s := scope(t, a, r.Name)
 		if u.Issuer != s.Key || u.IssuerAccount != a.Subject || u.Name != r.Name || !u.HasEmptyPermissions() || u.Expires != now.Add(time.Hour).Unix() {
@@ -190,8 +196,14 @@ func TestUsersHaveThePermissionsOfTheirRole(t *testing.T) {
 			}
 		}
 	}
-	if a.Limits.DiskStorage != jwt.NoLimit || a.Limits.LeafNodeConn != 0 || !a.Limits.DisallowBearer {
-		t.Errorf("limits: %+v", a.Limits)
+	for _, a := range []*jwt.AccountClaims{vibemesh, backends} {
+		if a.Limits.LeafNodeConn != 0 || !a.Limits.DisallowBearer {
+			t.Errorf("limits: %+v", a.Limits)
+		}
+	}
+	a := vibemesh
+	if a.Limits.DiskStorage != jwt.NoLimit || backends.Limits.IsJSEnabled() {
+		t.Errorf("JetStream: %+v, %+v", a.Limits.JetStreamLimits, backends.Limits.JetStreamLimits)
 	}
 	if len(a.Mappings) != 2 || a.Mappings["acme.sv.ws.broadcast"][0].Subject != "acme.sv.log.0.broadcast" {
 		t.Errorf("mappings: %v", a.Mappings)
@@ -209,7 +221,7 @@ func TestOneMoreUser(t *testing.T) {
 	if err := os.Mkdir(keys, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"account.nk", "backend.nk", "layout.json"} {
+	for _, name := range []string{"backends.nk", "backend.nk", "layout.json"} {
 		if err := os.Rename(filepath.Join(dir, "keys", name), filepath.Join(keys, name)); err != nil {
 			t.Fatal(err)
 		}
@@ -220,7 +232,7 @@ func TestOneMoreUser(t *testing.T) {
 		t.Fatal(err)
 	}
 	u := user(t, f.Path)
-	if f.Path != filepath.Join(out, "shop.creds") || u.Name != "shop" || u.Issuer != scope(t, account(t, dir), "backend").Key || u.Expires != now.Add(time.Minute).Unix() {
+	if f.Path != filepath.Join(out, "shop.creds") || u.Name != "shop" || u.Issuer != scope(t, accountNamed(t, dir, "BACKENDS"), "backend").Key || u.Expires != now.Add(time.Minute).Unix() {
 		t.Errorf("%s: %+v", f.Path, u)
 	}
 	for what, tt := range map[string]struct{ role, name, want string }{

@@ -16,6 +16,7 @@ import (
 const (
 	operatorName = "root"
 	accountName  = "account"
+	backendsName = "backends" // the account apart, as permissions.json calls it
 	systemName   = "sys"
 )
 
@@ -41,7 +42,7 @@ func newKeyring() (*keyring, error) {
 	if k.seeds[operatorName], err = nkeys.CreateOperator(); err != nil {
 		return nil, err
 	}
-	for _, name := range []string{accountName, systemName} {
+	for _, name := range []string{accountName, backendsName, systemName} {
 		if k.seeds[name], err = nkeys.CreateAccount(); err != nil {
 			return nil, err
 		}
@@ -103,7 +104,7 @@ func (k *keyring) writeLayout(dir string) error {
 	return replace(filepath.Join(dir, layoutFile), append(text, '\n'))
 }
 
-// readKeyring reads the seeds that are in a directory: for a user of a role, that of the
+// readKeyring reads the seeds that are in a directory: for a user of a role, that of its
 // account and that of the role are enough.
 func readKeyring(dir string) (*keyring, error) {
 	k := &keyring{seeds: map[string]nkeys.KeyPair{}}
@@ -128,9 +129,6 @@ func readKeyring(dir string) (*keyring, error) {
 			return nil, fmt.Errorf("%s: %w", path, err)
 		}
 		k.seeds[strings.TrimSuffix(filepath.Base(path), ".nk")] = pair
-	}
-	if k.seeds[accountName] == nil {
-		return nil, fmt.Errorf("%s has no %s.nk", dir, accountName)
 	}
 	return k, nil
 }

@@ -15,7 +15,8 @@ import (
 // Role is a row of nats/permissions.json.
 type Role struct {
 	Name      string     `json:"name"`
-	What      string     `json:"what"` // it does
+	What      string     `json:"what"`    // it does
+	Account   string     `json:"account"` // "backends": that apart; empty: that of the log
 	Publish   []rule     `json:"publish"`
 	Subscribe []rule     `json:"subscribe"`
 	Responses *responses `json:"responses"`

@@ -13,8 +13,8 @@ import (
 )
 
 // TestAcknowledgementsAreNoOrders: nats-server does not ask whether a publisher may
-// publish to the reply subject that it names, and JetStream acknowledges there. Where
-// others act on what comes, an acknowledgement does no harm.
+// publish to the reply subject that it names, and JetStream acknowledges there. That of a
+// backend is in its own account, where nobody acts on anything.
 func TestAcknowledgementsAreNoOrders(t *testing.T) {
 	dir, url, said := single(t, 1)
 	start(t, dir, url, "provision")
@@ -36,7 +36,12 @@ func TestAcknowledgementsAreNoOrders(t *testing.T) {
 		"$JS.API.CONSUMER.CREATE.SV_LOG.c", "$JS.API.CONSUMER.DELETE.SV_LOG." + consumers.Consumers[0],
 		"$JS.API.STREAM.LEADER.STEPDOWN.SV_LOG", "$JS.API.META.LEADER.STEPDOWN",
 	}
-	for _, reply := range replies {
+	for i, reply := range replies {
+		// Of a batch the answers are empty, which JetStream takes for a request without options.
+		batch := nats.Header{"Nats-Batch-Id": {fmt.Sprint(i)}, "Nats-Batch-Sequence": {"1"}}
+		if err := nc.PublishMsg(&nats.Msg{Subject: "sv.ws.user.ada", Reply: reply, Header: batch, Data: envelope("of a batch")}); err != nil {
+			t.Fatal(err)
+		}
 		if err := nc.PublishMsg(&nats.Msg{Subject: "sv.ws.user.ada", Reply: reply, Data: envelope(reply)}); err != nil {
 			t.Fatal(err)
 		}
@@ -51,7 +56,14 @@ func TestAcknowledgementsAreNoOrders(t *testing.T) {
 		t.Errorf("the bucket: %s, %v", msg.Data, err)
 	}
 
-	// Who starts now reads nonsense of eve in the bucket, and lets nobody in by it.
+	// Who revokes can write nonsense of eve into the bucket; whoever starts then lets nobody in by it.
+	if err := as(t, dir, url, "api").Publish("$KV.SV_REVOKED.eve", []byte("nonsense")); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "written", func() bool {
+		msg, err := looking.Request("$JS.API.STREAM.INFO.KV_SV_REVOKED", nil, 5*time.Second)
+		return err == nil && strings.Contains(string(msg.Data), `"last_seq":2,`)
+	})
 	for _, a := range []string{"edge", "run"} {
 		later := start(t, dir, url, a)
 		eve := dial(t, later, old)
@@ -117,9 +129,8 @@ func TestWhatSubjectsCannotForbid(t *testing.T) {
 // body: JetStream's API takes one for a request without options.
 func TestEmptyAnswersAreOrders(t *testing.T) {
 	for role, empty := range map[string]*nats.Msg{
-		"backend": {Subject: "sv.ws.user.ada", Data: envelope("of a batch"), Header: nats.Header{"Nats-Batch-Id": {"b"}, "Nats-Batch-Sequence": {"1"}}},
-		"edge":    {Subject: "$JS.API.DIRECT.GET.SV_LOG", Data: []byte(`{"seq":999}`)},
-		"api":     {Subject: "$JS.API.DIRECT.GET.SV_LOG", Data: []byte(`{"seq":999}`)},
+		"edge": {Subject: "$JS.API.DIRECT.GET.SV_LOG", Data: []byte(`{"seq":999}`)},
+		"api":  {Subject: "$JS.API.DIRECT.GET.SV_LOG", Data: []byte(`{"seq":999}`)},
 	} {
 		t.Run(role, func(t *testing.T) {
 			dir, url, _ := single(t, 1)

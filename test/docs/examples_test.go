@@ -17,6 +17,8 @@ import (
 // its own, and compares the last line of the output with the JSON behind it.
 func TestCommands(t *testing.T) {
 	m := startMesh(t, "127.0.0.1:0", t.TempDir())
+	ada := "http://" + m.addr + "/api/v1/ws/presence?user=ada&token=" + token(t, "ada")
+	eventually(t, "known to the API, half a second after its start", func() bool { return strings.Contains(m.get(ada), `"complete":true`) })
 	run, compared := 0, 0
 	for _, page := range guides {
 		blocks, _ := parse(t, page)

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -197,30 +198,44 @@ func TestTraceOfABackend(t *testing.T) {
 }
 
 // TestTraceWithoutCollector: nobody answers at the endpoint; the mesh works, says so, and
-// counts what it could not tell.
+// counts each span that it could not tell, whether it was dropped or its export failed.
 func TestTraceWithoutCollector(t *testing.T) {
 	c := startCollector(t)
 	c.Close()
 	p := start(t, "run", exportsTo(c, "OTEL_BSP_MAX_QUEUE_SIZE=4", "OTEL_BSP_EXPORT_TIMEOUT=200")...)
 	ada := follow(t, p.url(), "ada")
+	const toasts, spansEach = 20, 5 // the request, publish, store, deliver, write
 	var want []string
-	for range 20 {
+	for range toasts {
 		postTraced(t, p.url(), "00-"+traceID+"-"+parentID+"-01", `{"title":"still"}`)
 		want = append(want, "still")
 	}
 	ada.wants(t, want)
 	eventually(t, "counted", func() bool {
-		_, text := p.get("http://" + p.ops + "/metrics")
-		return !strings.Contains(text, `vibemesh_trace_spans_total{result="dropped"} 0`) &&
-			!strings.Contains(text, `vibemesh_trace_spans_total{result="failed"} 0`) &&
-			strings.Contains(text, `vibemesh_trace_spans_total{result="exported"} 0`)
+		return p.spans(t, "dropped")+p.spans(t, "failed") == toasts*spansEach
 	})
+	if exported := p.spans(t, "exported"); exported != 0 {
+		t.Errorf("%d spans were exported to nobody", exported)
+	}
 	if !p.said("spans could not be exported") {
 		t.Error("it did not say that nothing is exported")
 	}
 	if status := p.terminate(); status != 0 {
 		t.Errorf("the exit status is %d", status)
 	}
+}
+
+// spans is how many spans a process has counted with a result.
+func (p *process) spans(t *testing.T, result string) int {
+	t.Helper()
+	_, text := p.get("http://" + p.ops + "/metrics")
+	_, after, found := strings.Cut(text, `vibemesh_trace_spans_total{result="`+result+`"} `)
+	number, _, _ := strings.Cut(after, "\n")
+	n, err := strconv.Atoi(number)
+	if !found || err != nil {
+		t.Fatalf("no count of %s spans: %q", result, number)
+	}
+	return n
 }
 
 // TestTraceSettings: what is wrong is said at the start, with status 2.

@@ -57,7 +57,7 @@ func (c *Control) Run(ctx context.Context) error {
 	if !semver.MatchString(version) {
 		version = "0.0.0"
 	}
-	svc, err := micro.AddService(c.mesh.signal.nc, micro.Config{
+	svc, err := micro.AddService(c.mesh.signal.nc.Conn, micro.Config{
 		Name: serviceName, Version: version, QueueGroupDisabled: true, // every edge answers
 		Description: "An edge of Vibemesh: who is connected here.",
 		Metadata:    map[string]string{"node": c.mesh.cfg.Node, "build": c.version},

@@ -80,7 +80,7 @@ func (o *Operator) Run(ctx context.Context) error {
 	ping := func() bool { return nc.PublishRequest(subject, inbox, nil) == nil }
 	tick := time.NewTicker(pingEvery)
 	defer tick.Stop()
-	asked, reconnects := ping(), nc.Stats().Reconnects
+	asked, reconnects := ping(), nc.reconnects()
 	all := time.NewTimer(gatherTimeout)
 	defer all.Stop()
 	for {
@@ -93,7 +93,7 @@ func (o *Operator) Run(ctx context.Context) error {
 			o.edges.know(asked)
 		case <-tick.C:
 			// Who came while this process was cut off has not been heard.
-			if now := nc.Stats().Reconnects; now != reconnects || !nc.IsConnected() || !asked {
+			if now := nc.reconnects(); now != reconnects || !nc.IsConnected() || !asked {
 				reconnects = now
 				o.edges.know(false)
 				all.Reset(gatherTimeout)

@@ -92,12 +92,13 @@ func Examine(ctx context.Context, cfg Examination, tell func(Finding)) {
 		}
 		return
 	}
-	js, err := jetstream.New(e.nc)
+	streams, err := jetstream.New(e.nc)
 	if err != nil {
 		e.fail("nats jetstream", err.Error(), "")
 		return
 	}
-	e.mesh = &Mesh{cfg: Config{URLs: cfg.URLs, Subjects: cfg.Subjects}, log: slog.New(slog.DiscardHandler), pub: &link{e.nc, js}}
+	nc := &conn{Conn: e.nc}
+	e.mesh = &Mesh{cfg: Config{URLs: cfg.URLs, Subjects: cfg.Subjects}, log: slog.New(slog.DiscardHandler), pub: &link{nc, js{streams, nc}}}
 	e.findRole(ctx)
 	if !e.jetStream(ctx) {
 		e.skip("nats streams", "there is no JetStream")

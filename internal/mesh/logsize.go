@@ -31,6 +31,7 @@ type logSize struct {
 	oldest                int64 // Unix milliseconds; 0: it is empty
 	maxBytes              int64 // 0: no limit
 	maxAge                time.Duration
+	replicas, current     int // that there are to be; that have all of it, the leader among them
 	at                    time.Time
 }
 
@@ -79,7 +80,15 @@ func (s *LogSize) ask(ctx context.Context) {
 func sizeOf(info *jetstream.StreamInfo, at time.Time) *logSize {
 	size := &logSize{
 		messages: info.State.Msgs, bytes: info.State.Bytes, last: info.State.LastSeq,
-		maxBytes: max(info.Config.MaxBytes, 0), maxAge: info.Config.MaxAge, at: at,
+		maxBytes: max(info.Config.MaxBytes, 0), maxAge: info.Config.MaxAge,
+		replicas: max(info.Config.Replicas, 1), current: 1, at: at,
+	}
+	if info.Cluster != nil {
+		for _, r := range info.Cluster.Replicas {
+			if r.Current && !r.Offline && r.Active < contact {
+				size.current++
+			}
+		}
 	}
 	if size.messages > 0 {
 		size.oldest = info.State.FirstTime.UnixMilli()
@@ -93,6 +102,8 @@ var (
 	descLogLimit    = logDesc("limit_bytes", "Most bytes that a partition of the log may hold; 0: no limit.")
 	descLogAge      = logDesc("limit_seconds", "How long a partition of the log keeps a message; 0: for ever.")
 	descLogLast     = logDesc("last_sequence", "Sequence of the newest message of a partition of the log, as its leader says.")
+	descReplicas    = logDesc("replicas", "Replicas that a partition of the log is to have.")
+	descCurrent     = logDesc("replicas_current", "Replicas of a partition of the log that have all of it, as its leader says, which counts itself.")
 	descLogOldest   = logDesc("oldest_timestamp_seconds", "When the oldest message of a partition of the log was stored; 0: it holds none.")
 )
 
@@ -106,7 +117,7 @@ func (s *LogSize) Collectors() []prometheus.Collector { return []prometheus.Coll
 // Describe implements prometheus.Collector. It describes all that Collect may bring,
 // before there is any.
 func (s *LogSize) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descLogMessages, descLogBytes, descLogLimit, descLogAge, descLogLast, descLogOldest} {
+	for _, d := range []*prometheus.Desc{descLogMessages, descLogBytes, descLogLimit, descLogAge, descLogLast, descLogOldest, descReplicas, descCurrent} {
 		ch <- d
 	}
 }
@@ -128,5 +139,7 @@ func (s *LogSize) Collect(ch chan<- prometheus.Metric) {
 		gauge(descLogAge, size.maxAge.Seconds())
 		gauge(descLogLast, float64(size.last))
 		gauge(descLogOldest, float64(size.oldest)/1e3)
+		gauge(descReplicas, float64(size.replicas))
+		gauge(descCurrent, float64(size.current))
 	}
 }

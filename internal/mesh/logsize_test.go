@@ -58,7 +58,7 @@ func TestLogSize(t *testing.T) {
 	shown := gauges(t, size)
 	want := map[string]float64{}
 	for p := range 2 {
-		for name, value := range map[string]float64{"messages": 0, "bytes": 0, "last_sequence": 0, "limit_bytes": 1 << 20, "limit_seconds": 3600, "oldest_timestamp_seconds": 0} {
+		for name, value := range map[string]float64{"messages": 0, "bytes": 0, "last_sequence": 0, "limit_bytes": 1 << 20, "limit_seconds": 3600, "oldest_timestamp_seconds": 0, "replicas": 1, "replicas_current": 1} {
 			want[fmt.Sprint("vibemesh_log_", name, " ", p)] = value
 		}
 	}

@@ -36,6 +36,8 @@ type Config struct {
 	Partitions int // of the log; 0: as Subjects says
 	// ReadMirror: the log has mirrors that answer reads, too, and may be behind.
 	ReadMirror bool
+
+	options []nats.Option // of tests, the last word
 }
 
 // Mesh is a process's connections to NATS. One follows the log, one publishes, one asks
@@ -55,8 +57,8 @@ type Mesh struct {
 }
 
 type link struct {
-	nc *nats.Conn
-	js jetstream.JetStream
+	nc *conn
+	js js
 }
 
 // Connect opens the connections. It waits for the first answer of a server until
@@ -79,23 +81,23 @@ func Connect(ctx context.Context, cfg Config, log *slog.Logger) (*Mesh, error) {
 		}
 		// Without a limit, acknowledgements that never come would fill what may be
 		// under way, and nothing could be published any more.
-		js, err := jetstream.New(nc, jetstream.WithPublishAsyncTimeout(message.AckTimeout))
+		streams, err := jetstream.New(nc.Conn, jetstream.WithPublishAsyncTimeout(message.AckTimeout))
 		if err != nil {
 			nc.Close()
 			m.Close()
 			return nil, fmt.Errorf("jetstream: %w", err)
 		}
-		*l.to = &link{nc, js}
+		*l.to = &link{nc, js{streams, nc}}
 	}
 	var err error
-	if m.reader, err = newReader(func() (*nats.Conn, error) { return m.dial(ctx, "read") }); err != nil {
+	if m.reader, err = newReader(func() (*conn, error) { return m.dial(ctx, "read") }); err != nil {
 		m.Close()
 		return nil, err
 	}
 	return m, nil
 }
 
-func (m *Mesh) dial(ctx context.Context, role string) (*nats.Conn, error) {
+func (m *Mesh) dial(ctx context.Context, role string) (*conn, error) {
 	opts := []nats.Option{
 		nats.Name("vibemesh " + role + " " + m.cfg.Node),
 		nats.CustomInboxPrefix("_INBOX_" + cmp.Or(m.cfg.Role, "run") + "." + role),
@@ -135,9 +137,10 @@ func (m *Mesh) dial(ctx context.Context, role string) (*nats.Conn, error) {
 		opts = append(opts, nats.InProcessServer(m.cfg.Server))
 		url = ""
 	}
+	opts = append(opts, m.cfg.options...)
 	var last error
 	for {
-		nc, err := nats.Connect(url, opts...)
+		nc, err := dialConn(url, opts...)
 		if err == nil {
 			return nc, nil
 		}
@@ -185,19 +188,19 @@ func (m *Mesh) links() map[string]*link {
 func (m *Mesh) Connected() error {
 	for role, l := range m.links() {
 		if !l.nc.IsConnected() {
-			return notConnected(role, l.nc)
+			return notConnected(role)
 		}
 	}
 	for _, l := range m.reader.lanes {
 		if !l.nc.IsConnected() {
-			return notConnected("read", l.nc)
+			return notConnected("read")
 		}
 	}
 	return nil
 }
 
-func notConnected(role string, nc *nats.Conn) error {
-	return fmt.Errorf("%w: the %s connection to NATS is %s", wire.ErrUnavailable, role, strings.ToLower(nc.Status().String()))
+func notConnected(role string) error {
+	return fmt.Errorf("%w: the %s connection to NATS has no server", wire.ErrUnavailable, role)
 }
 
 // unavailable wraps the errors of NATS that may pass by themselves.

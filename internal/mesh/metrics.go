@@ -36,7 +36,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 			connected = 1
 		}
 		gauge(descConnected, connected, role)
-		counter(descReconnect, l.nc.Stats().Reconnects, role)
+		counter(descReconnect, l.nc.reconnects(), role)
 	}
 	m.faults.collect(ch)
 	counter(descEntries, m.tail.entries.Load())

@@ -109,7 +109,7 @@ func (m *Mesh) store(ctx context.Context, p int, part []pending) (err error) {
 	for i := range part {
 		msgs[i] = part[i].msg
 	}
-	acks, err := message.Log{NC: m.pub.nc, JS: m.pub.js}.Store(ctx, msgs)
+	acks, err := message.Log{NC: m.pub.nc.Conn, JS: m.pub.js}.Store(ctx, msgs)
 	for i, ack := range acks {
 		if err == nil {
 			err = s.put(ctx, part[i].receipt, ack.Seq, ack.Duplicate)

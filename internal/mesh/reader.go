@@ -27,7 +27,7 @@ type reader struct {
 
 // lane is one of the reader's connections. Its requests share one inbox subscription.
 type lane struct {
-	nc    *nats.Conn
+	nc    *conn
 	inbox string // a prefix; each request adds its number
 	busy  atomic.Int32
 
@@ -43,7 +43,7 @@ const (
 )
 
 // newReader makes a reader; dial opens each of its connections.
-func newReader(dial func() (*nats.Conn, error)) (*reader, error) {
+func newReader(dial func() (*conn, error)) (*reader, error) {
 	r := &reader{slots: make(chan struct{}, readSlots)}
 	for range readLanes {
 		nc, err := dial()
@@ -176,6 +176,9 @@ func (r *reader) ask(ctx context.Context, p *partition, req request, take func(*
 		return err
 	}
 	l := r.lane()
+	if !l.nc.IsConnected() {
+		return unavailable(nats.ErrDisconnected)
+	}
 	l.busy.Add(1)
 	defer l.busy.Add(-1)
 	reply := l.inbox + strconv.FormatUint(r.next.Add(1), 36)

@@ -33,14 +33,14 @@ func TestLaneWithoutServer(t *testing.T) {
 	}
 	cut := forward(t, strings.TrimPrefix(srv.URL(), "nats://"))
 	first, lost := true, make(chan struct{})
-	r, err := newReader(func() (*nats.Conn, error) {
+	r, err := newReader(func() (*conn, error) {
 		url := srv.URL()
 		opts := []nats.Option{nats.MaxReconnects(-1), nats.ReconnectBufSize(-1), nats.IgnoreDiscoveredServers()}
 		if first {
 			url, first = "nats://"+cut.addr, false
 			opts = append(opts, nats.DisconnectErrHandler(func(*nats.Conn, error) { close(lost) }))
 		}
-		return nats.Connect(url, opts...)
+		return dialConn(url, opts...)
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -29,7 +29,7 @@ const (
 // subscription with a callback takes one of its own and three kilobytes.
 type Signals struct {
 	subjects wire.Subjects
-	nc       *nats.Conn
+	nc       *conn
 	log      *slog.Logger
 	in, out  chan *nats.Msg
 	wants    wants

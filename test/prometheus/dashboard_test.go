@@ -43,7 +43,7 @@ func theDashboard(t *testing.T) (d dashboard) {
 
 // filled is a query of the dashboard as Grafana sends it.
 func filled(expr string) string {
-	return strings.NewReplacer("$job", ".*", "$node", ".*", "$__rate_interval", "1m").Replace(expr)
+	return strings.NewReplacer("$namespace", ".*", "$job", ".*", "$node", ".*", "$__rate_interval", "1m").Replace(expr)
 }
 
 func TestDashboardIsCurrent(t *testing.T) {
@@ -102,7 +102,7 @@ func TestDashboard(t *testing.T) {
 	for _, v := range d.Templating.List {
 		variables = append(variables, v.Name)
 	}
-	if !slices.Equal(variables, []string{"datasource", "job", "node"}) {
+	if !slices.Equal(variables, []string{"datasource", "namespace", "job", "node"}) {
 		t.Errorf("the variables are %v", variables)
 	}
 	if !slices.ContainsFunc(d.Panels, func(p panel) bool {

@@ -32,7 +32,7 @@ type panel struct {
 	merged []column // of a table
 }
 
-// ask is one query. $S stands for the chosen jobs and nodes.
+// ask is one query. $S stands for the chosen meshes, jobs and nodes, $M for the first two.
 type ask struct {
 	expr, legend string
 	exemplars    bool
@@ -45,14 +45,17 @@ type column struct {
 }
 
 const (
-	chosen = `job=~"$job", instance=~"$node"`
+	meshes = `namespace=~"$namespace", job=~"$job"`
+	chosen = meshes + `, instance=~"$node"`
 	source = "${datasource}"
 )
+
+var fill = strings.NewReplacer("$S", chosen, "$M", meshes)
 
 func (a ask) target(i int, instant bool) object {
 	return object{
 		"refId": string(rune('A' + i)), "datasource": prometheus(), "editorMode": "code",
-		"expr": strings.ReplaceAll(a.expr, "$S", chosen), "legendFormat": a.legend,
+		"expr": fill.Replace(a.expr), "legendFormat": a.legend,
 		"range": !instant, "instant": instant, "exemplar": a.exemplars,
 	}
 }
@@ -111,8 +114,9 @@ func variables() []object {
 	}
 	return []object{
 		{"name": "datasource", "label": "Prometheus", "type": "datasource", "query": "prometheus", "hide": 0, "refresh": 1},
-		values("job", "Job", `label_values(vibemesh_build_info, job)`),
-		values("node", "Node", `label_values(vibemesh_build_info{job=~"$job"}, instance)`),
+		values("namespace", "Mesh", `label_values(vibemesh_build_info, namespace)`), // none: "All" fits
+		values("job", "Job", `label_values(vibemesh_build_info{namespace=~"$namespace"}, job)`),
+		values("node", "Node", `label_values(vibemesh_build_info{`+meshes+`}, instance)`),
 	}
 }
 
@@ -120,13 +124,13 @@ func annotations() []object {
 	mark := func(name, colour, expr, title string) object {
 		return object{
 			"name": name, "datasource": prometheus(), "enable": true, "iconColor": colour, "step": "30s",
-			"expr": strings.ReplaceAll(expr, "$S", chosen), "titleFormat": title, "textFormat": "{{instance}}", "tagKeys": "job",
+			"expr": fill.Replace(expr), "titleFormat": title, "textFormat": "{{instance}}", "tagKeys": "job",
 		}
 	}
 	return []object{
 		mark("Restarts", "purple", `changes(process_start_time_seconds{$S}[1m]) > 0 and on (job, instance) vibemesh_build_info`, "restarted"),
 		mark("Drains", "blue", `vibemesh_edge_draining{$S} == 1`, "drains"),
-		mark("Pages", "red", `ALERTS{alertname=~"Vibemesh.*", alertstate="firing", severity="page"}`, "{{alertname}}"),
+		mark("Pages", "red", `ALERTS{alertname=~"Vibemesh.*", alertstate="firing", severity="page", namespace=~"$namespace|"}`, "{{alertname}}"),
 	}
 }
 

@@ -24,8 +24,8 @@ func getting() []panel {
 		stat(panel{
 			title: "Alerts", unit: "short", from: 1, to: 1, about: "What fires now: pages, then tickets. Each has a runbook.",
 			asks: []ask{
-				{expr: `count(ALERTS{alertname=~"Vibemesh.*", alertstate="firing", severity="page"}) or vector(0)`, legend: "pages"},
-				{expr: `count(ALERTS{alertname=~"Vibemesh.*", alertstate="firing", severity="ticket"}) or vector(0)`, legend: "tickets"},
+				{expr: `count(ALERTS{alertname=~"Vibemesh.*", alertstate="firing", severity="page", namespace=~"$namespace|"}) or vector(0)`, legend: "pages"},
+				{expr: `count(ALERTS{alertname=~"Vibemesh.*", alertstate="firing", severity="ticket", namespace=~"$namespace|"}) or vector(0)`, legend: "tickets"},
 			},
 		}),
 		stat(panel{
@@ -33,9 +33,12 @@ func getting() []panel {
 			asks: []ask{{expr: `avg(vibemesh_ready{$S})`}},
 		}),
 		stat(panel{
-			title: "NATS", unit: "short", from: 1, to: .5, falls: true, words: map[string]string{"1": "connected", "0": "lost"},
-			about: "Lost: at least one connection of one process has no server. Nobody there gets what it carried.",
-			asks:  []ask{{expr: `min(vibemesh_nats_connected{$S})`}},
+			title: "NATS", unit: "percentunit", from: 1, to: .5, falls: true, words: map[string]string{"1": "well", "0": "lost"},
+			about: "Connections lost: at least one of one process has no server, and nobody there gets what it carried. Copies of the log below 100%: a nats-server is missing or behind.",
+			asks: []ask{
+				{expr: `min(vibemesh_nats_connected{$S})`, legend: "connections"},
+				{expr: `min(vibemesh_log_replicas_current{$M} / vibemesh_log_replicas{$M})`, legend: "copies of the log"},
+			},
 		}),
 		stat(panel{
 			title: "Upgrades turned away", unit: "percentunit", from: .02, to: .2, about: "Because the mesh could not serve them, though nothing was wrong with them.",
@@ -63,7 +66,7 @@ func getting() []panel {
 			about: "As the edge knows, and as the log says. Above 0 for minutes: whoever is connected there gets them late, or not.",
 			asks: []ask{
 				{expr: `vibemesh_tail_lag_messages{$S} and on (job, instance) vibemesh_edge_sessions`, legend: "{{instance}} says"},
-				{expr: `clamp_min(max by (namespace, partition) (vibemesh_log_last_sequence) - on (namespace, partition) group_right () vibemesh_edge_tail_sequence{$S}, 0)`, legend: "{{instance}} of partition {{partition}}, the log says"},
+				{expr: `clamp_min(max by (namespace, partition) (vibemesh_log_last_sequence{$M}) - on (namespace, partition) group_right () vibemesh_edge_tail_sequence{$S}, 0)`, legend: "{{instance}} of partition {{partition}}, the log says"},
 			},
 		},
 		{
@@ -183,7 +186,7 @@ func hurting() []panel {
 }
 
 func runningOut() []panel {
-	const logFull = `max by (namespace, partition) (vibemesh_log_bytes{job=~"$job"} / (vibemesh_log_limit_bytes{job=~"$job"} > 0))`
+	const logFull = `max by (namespace, partition) (vibemesh_log_bytes{$M} / (vibemesh_log_limit_bytes{$M} > 0))`
 	ours := ` and on (job, instance) vibemesh_build_info`
 	return []panel{
 		{
@@ -203,7 +206,7 @@ func runningOut() []panel {
 				{expr: `min((process_max_fds{$S} - process_open_fds{$S}) / (deriv(process_open_fds{$S}[1h]) > 0)` + ours + `)`, legend: "open files"},
 				{expr: `min(((go_gc_gomemlimit_bytes{$S} < 1e15) - process_resident_memory_bytes{$S}) / (deriv(process_resident_memory_bytes{$S}[1h]) > 0)` + ours + `)`, legend: "memory (GOMEMLIMIT)"},
 				{expr: `((sum(vibemesh_edge_sessions_limit{$S}) > 0) - sum(vibemesh_edge_sessions{$S})) / (sum(deriv(vibemesh_edge_sessions{$S}[1h])) > 0)`, legend: "sessions"},
-				{expr: `min(((vibemesh_log_limit_bytes{job=~"$job"} > 0) - vibemesh_log_bytes{job=~"$job"}) / (deriv(vibemesh_log_bytes{job=~"$job"}[1h]) > 0))`, legend: "bytes of the log"},
+				{expr: `min(((vibemesh_log_limit_bytes{$M} > 0) - vibemesh_log_bytes{$M}) / (deriv(vibemesh_log_bytes{$M}[1h]) > 0))`, legend: "bytes of the log"},
 				{expr: `min(vibemesh_tls_certificate_expiry_timestamp_seconds{$S} - time())`, legend: "certificate"},
 			},
 		},
@@ -234,15 +237,15 @@ func runningOut() []panel {
 		{
 			title: "The log", unit: "bytes", wide: 6, least: 0, about: "On each replica.",
 			asks: []ask{
-				{expr: `max by (namespace, partition) (vibemesh_log_bytes{job=~"$job"})`, legend: "partition {{partition}}"},
-				{expr: `max by (namespace) (vibemesh_log_limit_bytes{job=~"$job"} > 0)`, legend: "limit of a partition"},
+				{expr: `max by (namespace, partition) (vibemesh_log_bytes{$M})`, legend: "partition {{partition}}"},
+				{expr: `max by (namespace) (vibemesh_log_limit_bytes{$M} > 0)`, legend: "limit of a partition"},
 			},
 		},
 		{
 			title: "How far back the log goes", unit: "s", wide: 6, least: 0, about: "Below WS_HISTORY_AGE for longer than that: its bytes decide, not its age.",
 			asks: []ask{
-				{expr: `time() - max by (namespace, partition) (vibemesh_log_oldest_timestamp_seconds{job=~"$job"} > 0)`, legend: "partition {{partition}}"},
-				{expr: `max by (namespace) (vibemesh_log_limit_seconds{job=~"$job"} > 0)`, legend: "WS_HISTORY_AGE"},
+				{expr: `time() - max by (namespace, partition) (vibemesh_log_oldest_timestamp_seconds{$M} > 0)`, legend: "partition {{partition}}"},
+				{expr: `max by (namespace) (vibemesh_log_limit_seconds{$M} > 0)`, legend: "WS_HISTORY_AGE"},
 			},
 		},
 	}

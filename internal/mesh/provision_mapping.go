@@ -55,6 +55,11 @@ func (m *Mesh) checkMapping(ctx context.Context) (refused []string, err error) {
 		}
 		wrong, err := m.probe(ctx, nc)
 		nc.Close()
+		if errors.Is(err, nats.ErrPermissionViolation) {
+			// The other servers have the same accounts.
+			return []string{fmt.Sprintf("the nats-server %s does not let these credentials do what provisioning takes (%v): WS_NATS_CREDS has to name those of the role provision, or run",
+				hostOf(server), err)}, nil
+		}
 		if err != nil {
 			return nil, fmt.Errorf("asking %s for its subject mapping: %w", hostOf(server), unavailable(err))
 		}
@@ -95,7 +100,8 @@ func (m *Mesh) dialOnce(server string) (*nats.Conn, error) {
 const probes = 32
 
 // probe publishes messages that no stream takes, since they are said to be for another,
-// and sees where the server maps them. wrong is empty if that is right.
+// and sees where the server maps them. wrong is empty if that is right. The error wraps
+// nats.ErrPermissionViolation if the user may not try.
 func (m *Mesh) probe(ctx context.Context, nc *nats.Conn) (wrong string, err error) {
 	s := m.cfg.Subjects
 	log := s.Prefix() + ".log."
@@ -135,11 +141,14 @@ func (m *Mesh) probe(ctx context.Context, nc *nats.Conn) (wrong string, err erro
 	if err := nc.FlushWithContext(ctx); err != nil { // all that was to arrive has arrived
 		return "", err
 	}
+	if err := nc.LastError(); errors.Is(err, nats.ErrPermissionViolation) { // the server has said so before the pong
+		return "", err
+	}
 	arrived, err := collect(subs, sent)
 	if err != nil {
 		return "", err
 	}
-	return m.verdict(nc, sent, arrived), nil
+	return m.verdict(sent, arrived), nil
 }
 
 // collect is where each of our own probes has arrived.
@@ -163,16 +172,12 @@ func collect(subs []*nats.Subscription, sent map[string]string) (arrived map[str
 	return arrived, nil
 }
 
-func (m *Mesh) verdict(nc *nats.Conn, sent, arrived map[string]string) (wrong string) {
+func (m *Mesh) verdict(sent, arrived map[string]string) (wrong string) {
 	right := 0
 	for id, to := range sent {
 		if arrived[id] == to {
 			right++
 		}
-	}
-	denied := ""
-	if err := nc.LastError(); errors.Is(err, nats.ErrPermissionViolation) && len(arrived) == 0 {
-		denied = fmt.Sprintf(", or does not let this user see it (%v)", err)
 	}
 	switch n := m.cfg.Subjects.Partitions(); {
 	case right == len(sent):
@@ -181,7 +186,7 @@ func (m *Mesh) verdict(nc *nats.Conn, sent, arrived map[string]string) (wrong st
 		return "maps the subjects of the log to partitions, and WS_PARTITIONS is 1: remove the mapping of " +
 			m.cfg.Subjects.Prefix() + ".ws.*.* from the configuration of every server, or set WS_PARTITIONS to what it is for"
 	case len(arrived) == 0:
-		return fmt.Sprintf("does not map the subjects of the log to the %d of WS_PARTITIONS%s", n, denied)
+		return fmt.Sprintf("does not map the subjects of the log to the %d of WS_PARTITIONS", n)
 	default:
 		return fmt.Sprintf("maps the subjects of the log to partitions, but not to the %d of WS_PARTITIONS: %d of %d probes arrived where they should", n, right, len(sent))
 	}

@@ -107,7 +107,7 @@ func TestMappingIsChecked(t *testing.T) {
 		"without broadcast": {`mappings: { "sv.ws.*.*": "sv.log.{{partition(4,2)}}.{{wildcard(1)}}.{{wildcard(2)}}" }`, 4, []string{"32 of 33 probes arrived"}},
 		"not allowed": {`authorization { users: [{ user: a, password: a, permissions: {
 			publish: ["sv.ws.>", "$JS.API.>"], subscribe: ["_INBOX_run.publish.>", "_INBOX_run.tail.>", "_INBOX_run.read.>"] }}] }
-			` + mappingText(4), 4, []string{"or does not let this user see it", "ermissions"}},
+			` + mappingText(4), 4, []string{"does not let these credentials do what provisioning takes", "ermissions", "WS_NATS_CREDS"}},
 		"allowed": {`authorization { users: [{ user: a, password: a, permissions: { publish: ["sv.ws.>", "sv.log.>", "$JS.API.>"],
 			subscribe: ["sv.log.*.probe.*", "sv.log.0.broadcast", "_INBOX_run.publish.>", "_INBOX_run.tail.>", "_INBOX_run.read.>"] }}] }
 			` + mappingText(4), 4, nil},

@@ -102,6 +102,8 @@ func apiAndEdge(t *testing.T, api, edge *app.App) {
 		t.Fatal(err)
 	}
 	a.wants(func(f wire.ServerFrame) bool { _, ok := f.(wire.Read); return ok }, "what was read")
+	request(t, api, http.MethodPost, "toast", `{"title":"unread","to":{"users":["`+ada+`"]}}`, 201) // so that the API has something to store
+	a.wantsTitle("unread")
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+api.Addr().String()+"/api/v1/ws/read?token="+token(t, ada),
 		strings.NewReader(`{"up_to":"`+a.event+`"}`))
 	if err != nil {

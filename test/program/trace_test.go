@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/socialvibes/vibemesh/internal/trace/tracetest"
@@ -167,9 +168,12 @@ func TestTraceOfABackend(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := nc.Flush(); err != nil { // what is published by another connection may be quicker
+		t.Fatal(err)
+	}
 	const unsampled = "00-00000000000000000000000000000abc-" + parentID + "-00"
 	postTraced(t, p.url(), unsampled, `{"title":"one"}`)
-	stored, err := sub.NextMsgWithContext(t.Context())
+	stored, err := sub.NextMsg(10 * time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -179,7 +183,7 @@ func TestTraceOfABackend(t *testing.T) {
 	msg := nats.NewMsg("sv.ws.broadcast")
 	msg.Data = []byte(`{"type":"toast","payload":{"title":"two"}}`)
 	msg.Header.Set("Traceparent", "00-"+traceID+"-"+parentID+"-01") // as net/http writes it
-	if _, err := nc.RequestMsgWithContext(t.Context(), msg); err != nil {
+	if _, err := nc.RequestMsg(msg, 10*time.Second); err != nil {
 		t.Fatal(err)
 	}
 	ada.wants(t, []string{"one", "two"})

@@ -102,6 +102,10 @@ func (m *Mesh) dial(ctx context.Context, role string) (*conn, error) {
 		nats.Name("vibemesh " + role + " " + m.cfg.Node),
 		nats.CustomInboxPrefix("_INBOX_" + cmp.Or(m.cfg.Role, "run") + "." + role),
 		nats.MaxReconnects(-1),
+		// A server that does not know this user, since its accounts are just being changed or
+		// the credentials have expired, is asked again: nats.go would give up for ever, and
+		// the file of the credentials, which may be another one by then, is read each time.
+		nats.IgnoreAuthErrorAbort(),
 		nats.ReconnectWait(250 * time.Millisecond),
 		nats.ReconnectJitter(250*time.Millisecond, time.Second),
 		nats.PingInterval(5 * time.Second),

@@ -395,10 +395,15 @@ func (a *App) listen(ctx context.Context) (net.Listener, error) {
 	return ln, nil
 }
 
-// serve runs an HTTP server until it is stopped.
-func (a *App) serve(name string, ln net.Listener, h http.Handler) {
+// answerTimeout is how long a client may take over a request and its answer: a page of
+// history has some megabytes, and networks of phones are slow.
+const answerTimeout = time.Minute
+
+// serve runs an HTTP server until it is stopped. An answer that is not taken in time ends
+// its connection; 0: it may take any time.
+func (a *App) serve(name string, ln net.Listener, h http.Handler, answer time.Duration) {
 	srv := &http.Server{
-		Handler: h, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second,
+		Handler: h, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: answer,
 		IdleTimeout: 75 * time.Second, MaxHeaderBytes: 16 << 10,
 		ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelDebug),
 	}

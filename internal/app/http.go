@@ -74,7 +74,7 @@ func (a *App) startHTTP(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	a.serve("HTTP", ln, served)
+	a.serve("HTTP", ln, served, answerTimeout)
 	attrs := []any{"addr", a.addr.String(), "edge", a.role.Edge, "api", a.role.API}
 	if a.role.Edge && a.role.API {
 		attrs = append(attrs, "page", a.scheme()+"://"+a.addr.String()+"/")
@@ -129,7 +129,7 @@ func (a *App) startOps(ctx context.Context) error {
 	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
-	a.serve("ops", ln, mux)
+	a.serve("ops", ln, mux, 0) // a profile takes as long as it is asked to
 	a.log.Info("ops", "addr", a.ops.String())
 	return nil
 }

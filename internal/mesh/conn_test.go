@@ -8,6 +8,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	dto "github.com/prometheus/client_model/go"
 	"github.com/socialvibes/vibemesh/internal/natsserver"
 	"github.com/socialvibes/vibemesh/internal/wire"
 )
@@ -82,5 +84,44 @@ func TestServerThatHangs(t *testing.T) {
 	case <-answered:
 	case <-time.After(20 * time.Second):
 		t.Fatal("a question waits for the dial")
+	}
+}
+
+// TestLaneIsLost: that reads are connected says so of all connections that read, as
+// readiness does.
+func TestLaneIsLost(t *testing.T) {
+	srv, err := natsserver.Start(natsserver.Config{DataDir: t.TempDir(), Node: "test"}, quietLog())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(srv.Stop)
+	m, err := Connect(t.Context(), Config{Server: srv, Node: "test"}, quietLog())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(m.Close)
+	for range 2 {
+		connected := m.Connected() == nil
+		if shown := testutil.ToFloat64(connectedReads{m}) == 1; shown != connected {
+			t.Errorf("the metric says that reads are connected: %v; readiness says %v", shown, connected)
+		}
+		m.reader.lanes[readLanes-1].nc.Close()
+	}
+}
+
+// connectedReads is vibemesh_nats_connected of the role read alone.
+type connectedReads struct{ m *Mesh }
+
+func (c connectedReads) Describe(ch chan<- *prometheus.Desc) { prometheus.DescribeByCollect(c, ch) }
+
+func (c connectedReads) Collect(ch chan<- prometheus.Metric) {
+	all := make(chan prometheus.Metric, 1000)
+	collector(c).Collect(all)
+	close(all)
+	for metric := range all {
+		var text dto.Metric
+		if metric.Desc() == descConnected && metric.Write(&text) == nil && text.Label[0].GetValue() == "read" {
+			ch <- metric
+		}
 	}
 }

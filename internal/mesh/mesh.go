@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -188,23 +189,30 @@ func (m *Mesh) links() map[string]*link {
 	return map[string]*link{"tail": m.follow, "publish": m.pub, "read": m.read, "signal": m.signal}
 }
 
-// Connected reports an error that says which connection has no server.
-func (m *Mesh) Connected() error {
+// conns are the connections of each role. Reading has several.
+func (m *Mesh) conns() map[string][]*conn {
+	all := map[string][]*conn{}
 	for role, l := range m.links() {
-		if !l.nc.IsConnected() {
-			return notConnected(role)
-		}
+		all[role] = []*conn{l.nc}
 	}
 	for _, l := range m.reader.lanes {
-		if !l.nc.IsConnected() {
-			return notConnected("read")
+		all["read"] = append(all["read"], l.nc)
+	}
+	return all
+}
+
+// Connected reports an error that says which connection has no server.
+func (m *Mesh) Connected() error {
+	for role, conns := range m.conns() {
+		if !allConnected(conns) {
+			return fmt.Errorf("%w: the %s connection to NATS has no server", wire.ErrUnavailable, role)
 		}
 	}
 	return nil
 }
 
-func notConnected(role string) error {
-	return fmt.Errorf("%w: the %s connection to NATS has no server", wire.ErrUnavailable, role)
+func allConnected(conns []*conn) bool {
+	return !slices.ContainsFunc(conns, func(c *conn) bool { return !c.IsConnected() })
 }
 
 // unavailable wraps the errors of NATS that may pass by themselves.

@@ -5,7 +5,7 @@ import (
 )
 
 var (
-	descConnected = prometheus.NewDesc("vibemesh_nats_connected", "1 while the connection has a server.", []string{"connection"}, nil)
+	descConnected = prometheus.NewDesc("vibemesh_nats_connected", "1 while the connection has a server; of several of a role, all.", []string{"connection"}, nil)
 	descReconnect = prometheus.NewDesc("vibemesh_nats_reconnects_total", "Times the connection came back.", []string{"connection"}, nil)
 	descEntries   = prometheus.NewDesc("vibemesh_tail_entries_total", "Events that the tail took in.", nil, nil)
 	descSkipped   = prometheus.NewDesc("vibemesh_tail_skipped_total", "Messages of the log that are malformed and were skipped, by what is wrong.", []string{"reason"}, nil)
@@ -30,13 +30,16 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	counter := func(d *prometheus.Desc, v uint64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v), labels...)
 	}
-	for role, l := range m.links() {
-		connected := 0.0
-		if l.nc.IsConnected() {
+	for role, conns := range m.conns() {
+		connected, back := 0.0, uint64(0)
+		if allConnected(conns) {
 			connected = 1
 		}
+		for _, c := range conns {
+			back += c.reconnects()
+		}
 		gauge(descConnected, connected, role)
-		counter(descReconnect, l.nc.reconnects(), role)
+		counter(descReconnect, back, role)
 	}
 	m.faults.collect(ch)
 	counter(descEntries, m.tail.entries.Load())

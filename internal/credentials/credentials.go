@@ -49,9 +49,6 @@ func Make(dir string, log Log, expires time.Duration, now time.Time) (made []Fil
 	if err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(filepath.Join(dir, KeysDir), 0o700); err != nil {
-		return nil, err
-	}
 	if err := ring.write(filepath.Join(dir, KeysDir)); err != nil {
 		return nil, err
 	}

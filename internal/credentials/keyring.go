@@ -79,13 +79,24 @@ func (k *keyring) completeRoles(dir string) error {
 	return nil
 }
 
+// write makes the directory of the keys, whole or not at all: nobody could go on with half.
 func (k *keyring) write(dir string) error {
+	half := filepath.Join(filepath.Dir(dir), ".half-"+filepath.Base(dir))
+	if err := os.RemoveAll(half); err != nil { // of a run that was ended in the middle
+		return err
+	}
+	if err := os.MkdirAll(half, 0o700); err != nil {
+		return err
+	}
 	for name, pair := range k.seeds {
-		if err := writeSeed(dir, name, pair); err != nil {
+		if err := writeSeed(half, name, pair); err != nil {
 			return err
 		}
 	}
-	return k.writeLayout(dir)
+	if err := k.writeLayout(half); err != nil {
+		return err
+	}
+	return os.Rename(half, dir)
 }
 
 func writeSeed(dir, name string, pair nkeys.KeyPair) error {
@@ -133,17 +144,14 @@ func readKeyring(dir string) (*keyring, error) {
 	return k, nil
 }
 
-// create writes a file that was not there, for its owner alone.
+// create writes a file that was not there, for its owner alone: whole, or not at all.
 func create(path string, text []byte) error {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-	if errors.Is(err, os.ErrExist) {
+	if _, err := os.Lstat(path); err == nil {
 		return fmt.Errorf("%s is there already, and nothing is overwritten", path)
-	}
-	if err != nil {
+	} else if !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	_, err = f.Write(text)
-	return errors.Join(err, f.Sync(), f.Close())
+	return replace(path, text)
 }
 
 // replace writes a file whole, or leaves the old one.

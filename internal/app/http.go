@@ -63,11 +63,11 @@ func (a *App) startHTTP(ctx context.Context) error {
 			PublishClaim: a.cfg.PublishClaim, Version: a.version,
 		})
 		if a.role.Edge { // the page needs both
-			served = withPage(page, h)
+			served = withUpgrades(a.edge, withPage(page, h))
 		}
 	} else {
 		mux := http.NewServeMux()
-		mux.Handle("GET /api/v1/ws", a.edge) // the API answers it otherwise
+		mux.Handle("GET "+socketPath, a.edge)
 		served = mux
 	}
 	ln, err := a.listen(ctx)
@@ -81,6 +81,20 @@ func (a *App) startHTTP(ctx context.Context) error {
 	}
 	a.log.Info("listening", attrs...)
 	return nil
+}
+
+const socketPath = "/api/v1/ws"
+
+// withUpgrades leaves to the edge what is to become a socket on a connection that has carried
+// other requests, as those of proxies do. On a new one it comes no further than the loops.
+func withUpgrades(edge, rest http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == socketPath && r.Method == http.MethodGet && r.Header.Get("Upgrade") != "" {
+			edge.ServeHTTP(w, r)
+			return
+		}
+		rest.ServeHTTP(w, r)
+	})
 }
 
 // withPage leaves / and what is below /console/ to the page. A ServeMux would also redirect

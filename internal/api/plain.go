@@ -99,6 +99,8 @@ func socketOperation() huma.Operation {
 	op.Responses["101"] = refusal("The socket is open: `hello` is its first frame.", map[string]*huma.Param{"Sec-WebSocket-Accept": textHeader("RFC 6455, 4.2.2"), "Upgrade": textHeader("websocket")})
 	op.Responses["400"] = refusal("The request is malformed.", nil)
 	op.Responses["403"] = refusal("A page of this origin may not connect.", nil)
+	op.Responses["404"] = responses(0, "", nil, http.StatusNotFound)["404"]
+	op.Responses["404"].Description = "The process that was asked is no edge."
 	op.Responses["429"] = refusal("Too many connections, of this address or of all together.", wait())
 	op.Responses["503"] = refusal("The edge is full, is draining, or has not reached the log yet.", wait())
 	for _, status := range []int{http.StatusBadRequest, http.StatusForbidden, http.StatusServiceUnavailable} {
@@ -112,8 +114,13 @@ func (a *API) getOpenAPI(w http.ResponseWriter, _ *http.Request) {
 	w.Write(a.openapi) //nolint:errcheck // the client is gone
 }
 
-// notUpgraded answers who opens the socket's path as a page.
-func notUpgraded(w http.ResponseWriter, _ *http.Request) {
+// notUpgraded answers who opens the socket's path as a page, and upgrades that were sent to
+// a process without an edge.
+func notUpgraded(w http.ResponseWriter, r *http.Request) {
+	if r.Header.Get("Upgrade") != "" {
+		problem(http.StatusNotFound, "There is no edge in this process: send /api/v1/ws to those that are edges.").write(w)
+		return
+	}
 	p := problem(http.StatusUpgradeRequired, "This path speaks WebSocket: connect with a WebSocket client, version 13.")
 	p.with("Upgrade", "websocket").with("Connection", "Upgrade").write(w)
 }

@@ -43,6 +43,7 @@ func TestGoldenProblems(t *testing.T) {
 		{"422-not-an-object", "POST", toast, `[{"title":"Hi"}]`, nil, []string{withSecret}, 422},
 		{"422-events", "POST", events, `{"dry":true,"events":[{"type":"toast","payload":{"title":"fine"}},{"type":"toast","payload":{"teaser":1},"to":{"user":"a","topic":"b"}},7,{"type":"hello","payload":[]},{"kind":"x"}]}`, nil, []string{withSecret}, 422},
 		{"422-history", "GET", "/api/v1/ws/history?limit=0&before=x&token=" + token(t, "ada", false), "", nil, nil, 422},
+		{"404-no-edge", "GET", "/api/v1/ws", "", nil, []string{"Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13"}, 404},
 		{"426", "GET", "/api/v1/ws", "", nil, nil, 426},
 		{"500", "POST", toast, `{"title":"Hi"}`, panics, []string{withSecret, "X-Request-Id: r-1"}, 500},
 		{"503", "POST", toast, `{"title":"Hi"}`, out, []string{withSecret}, 503},

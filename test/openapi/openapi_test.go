@@ -177,6 +177,7 @@ func unreachable(r *record, document []byte) {
 	}
 	api := start(t, "api", "WS_NATS_URL="+nats.URL(), "WS_PUBLISH_RATE=0.001")
 	sameDocument(t, document, r.call(api.url, "GET", "/openapi.json", "").answer)
+	r.raw(api.addr, "GET /api/v1/ws HTTP/1.1", "Host: "+api.addr, "Connection: Upgrade", "Upgrade: websocket").is(t, http.StatusNotFound)
 	// Without a log the edges still answer; here there are none.
 	nc, err := natsgo.Connect(nats.URL())
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/prometheus/client_golang/prometheus"
@@ -25,15 +26,28 @@ const (
 
 // faults counts what connections report, by connection and kind.
 type faults struct {
-	of [len(roles)][len(faultKinds)]atomic.Uint64
+	of      [len(roles)][len(faultKinds)]atomic.Uint64
+	refused [len(roles)]atomic.Int64 // when that was last logged, Unix nanoseconds
 }
+
+// refusedLine is how often a line tells that NATS does not let a connection in: it is asked
+// again several times a second.
+const refusedLine = 10 * time.Second
 
 var descFaults = prometheus.NewDesc("vibemesh_nats_errors_total", "Errors that a connection to NATS reported by itself, by kind.", []string{"connection", "error"}, nil)
 
-func (f *faults) count(role string, err error) {
-	if i := slices.Index(roles[:], role); i >= 0 {
-		f.of[i][faultKind(err)].Add(1)
+// count reports whether the error is to be logged.
+func (f *faults) count(role string, err error) bool {
+	i, kind := slices.Index(roles[:], role), faultKind(err)
+	if i < 0 {
+		return true
 	}
+	f.of[i][kind].Add(1)
+	if kind != faultAuthorization {
+		return true
+	}
+	now, last := time.Now().UnixNano(), f.refused[i].Load()
+	return now-last >= int64(refusedLine) && f.refused[i].CompareAndSwap(last, now)
 }
 
 func faultKind(err error) int {

@@ -125,8 +125,9 @@ func (m *Mesh) dial(ctx context.Context, role string) (*conn, error) {
 			m.log.Info("NATS is back", "connection", role, "server", nc.ConnectedServerName())
 		}),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
-			m.faults.count(role, err)
-			m.log.Warn("NATS", "connection", role, "err", err)
+			if m.faults.count(role, err) {
+				m.log.Warn("NATS", "connection", role, "err", err)
+			}
 		}),
 	}
 	if m.cfg.Creds != "" {

@@ -2,8 +2,11 @@ package mesh
 
 import (
 	"fmt"
+	"log/slog"
 	"math"
 	"net/netip"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -35,13 +38,39 @@ func userOptions(password string, port int) *server.Options {
 	}
 }
 
+// lines is a log.
+type lines struct {
+	mu  sync.Mutex
+	all []string
+}
+
+func (l *lines) Write(line []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.all = append(l.all, string(line))
+	return len(line), nil
+}
+
+// with is how many lines have a text.
+func (l *lines) with(text string) (n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, line := range l.all {
+		if strings.Contains(line, text) {
+			n++
+		}
+	}
+	return n
+}
+
 // TestRefusedForAWhile: a server that does not know this user, since its accounts were
 // changed before the credentials or the other way round, is asked again and again: when
-// both fit, all is well without a restart.
+// both fit, all is well without a restart. The log is not filled meanwhile.
 func TestRefusedForAWhile(t *testing.T) {
 	s := withUser(t, "one")
 	port := s.Addr().(interface{ AddrPort() netip.AddrPort }).AddrPort().Port()
-	m, err := Connect(t.Context(), Config{URLs: []string{fmt.Sprintf("nats://mesh:one@127.0.0.1:%d", port)}, Node: "test"}, quietLog())
+	var said lines
+	m, err := Connect(t.Context(), Config{URLs: []string{fmt.Sprintf("nats://mesh:one@127.0.0.1:%d", port)}, Node: "test"}, slog.New(slog.NewTextHandler(&said, nil)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,6 +103,9 @@ func TestRefusedForAWhile(t *testing.T) {
 	reload("two")
 	// The first is that the server ends the connection; then each is asked for twice and more.
 	wait("the server is not asked again: ", func() bool { return refused() >= 4 })
+	if n := said.with("authorization violation"); n == 0 || n > len(roles) {
+		t.Errorf("%d lines say so of %d connections", n, len(roles)+readLanes)
+	}
 	reload("one")
 	wait("the connections do not come back: ", func() bool { return m.Connected() == nil })
 }

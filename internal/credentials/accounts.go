@@ -26,6 +26,7 @@ func (k *keyring) accounts(log Log) ([]byte, error) {
 		}
 		keys[name] = public
 	}
+	k.layout.Accounts = map[string]string{accountName: keys[accountName], backendsName: keys[backendsName]}
 	if k.layout.Operator == "" {
 		operator := jwt.NewOperatorClaims(keys[operatorName])
 		operator.Name, operator.SystemAccount = "vibemesh", keys[systemName]

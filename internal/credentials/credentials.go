@@ -231,10 +231,7 @@ func (k *keyring) user(role, name string, expires time.Duration, now time.Time) 
 		if err != nil {
 			return nil, err
 		}
-		if k.seeds[account] == nil {
-			return nil, fmt.Errorf("there is no key %s.nk, of the account that %s belongs to", account, role)
-		}
-		if claims.IssuerAccount, err = k.seeds[account].PublicKey(); err != nil {
+		if claims.IssuerAccount, err = k.public(account); err != nil {
 			return nil, err
 		}
 		claims.SetScoped(true) // what it may do is said by the account, of the key

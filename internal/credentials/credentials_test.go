@@ -213,15 +213,15 @@ func TestUsersHaveThePermissionsOfTheirRole(t *testing.T) {
 	}
 }
 
-// TestOneMoreUser: with the seeds of the account and of one role, nothing else can be
-// made.
+// TestOneMoreUser: with the seed of one role and what is no secret, its users can be made,
+// and nothing else. (That of an account would make users who may do all of it.)
 func TestOneMoreUser(t *testing.T) {
 	dir := made(t, "sv", 1, 0)
 	keys := filepath.Join(t.TempDir(), "keys")
 	if err := os.Mkdir(keys, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"backends.nk", "backend.nk", "layout.json"} {
+	for _, name := range []string{"backend.nk", "layout.json"} {
 		if err := os.Rename(filepath.Join(dir, "keys", name), filepath.Join(keys, name)); err != nil {
 			t.Fatal(err)
 		}
@@ -244,6 +244,19 @@ func TestOneMoreUser(t *testing.T) {
 		if _, err := credentials.AddUser(keys, tt.role, tt.name, out, 0, now); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: %v", what, err)
 		}
+	}
+	older := filepath.Join(dir, "keys") // whose layout does not have the accounts
+	if err := os.WriteFile(filepath.Join(older, "layout.json"), []byte(`{"prefix":"sv","partitions":1}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if f, err = credentials.AddUser(older, "edge", "more", out, 0, now); err != nil || user(t, f.Path).IssuerAccount != account(t, dir).Subject {
+		t.Errorf("of older keys: %v", err)
+	}
+	if err := os.Remove(filepath.Join(older, "account.nk")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := credentials.AddUser(older, "edge", "another", out, 0, now); err == nil || !strings.Contains(err.Error(), "--renew") {
+		t.Errorf("of older keys, without the account's: %v", err)
 	}
 	if _, err := credentials.Renew(keys, out, logOf(t, "sv", 1), nil, now); err == nil || !strings.Contains(err.Error(), "root.nk") {
 		t.Errorf("accounts without the seed of the operator: %v", err)

@@ -24,10 +24,11 @@ const (
 const layoutFile = "layout.json"
 
 type layout struct {
-	Prefix     string           `json:"prefix"`
-	Partitions int              `json:"partitions"`
-	Operator   string           `json:"operator"`          // its token: a server that runs takes no other one
-	Revoked    map[string]int64 `json:"revoked,omitempty"` // by the user's key: since when, in seconds since 1970
+	Prefix     string            `json:"prefix"`
+	Partitions int               `json:"partitions"`
+	Operator   string            `json:"operator"`           // its token: a server that runs takes no other one
+	Accounts   map[string]string `json:"accounts,omitempty"` // their public keys, which a user of a role names
+	Revoked    map[string]int64  `json:"revoked,omitempty"`  // by the user's key: since when, in seconds since 1970
 }
 
 // keyring is the seeds, by name: those above, and of each role the account's signing key.
@@ -79,6 +80,18 @@ func (k *keyring) completeRoles(dir string) error {
 	return nil
 }
 
+// public is the public key of an account: whoever makes users of a role needs it, and not
+// the seed, with which a user could be made who may do all.
+func (k *keyring) public(account string) (string, error) {
+	if key := k.layout.Accounts[account]; key != "" {
+		return key, nil
+	}
+	if k.seeds[account] == nil { // keys of before the layout had it
+		return "", fmt.Errorf("%s does not have the account %s: make accounts.conf anew with --renew first", layoutFile, account)
+	}
+	return k.seeds[account].PublicKey()
+}
+
 // write makes the directory of the keys, whole or not at all: nobody could go on with half.
 func (k *keyring) write(dir string) error {
 	half := filepath.Join(filepath.Dir(dir), ".half-"+filepath.Base(dir))
@@ -115,8 +128,8 @@ func (k *keyring) writeLayout(dir string) error {
 	return replace(filepath.Join(dir, layoutFile), append(text, '\n'))
 }
 
-// readKeyring reads the seeds that are in a directory: for a user of a role, that of its
-// account and that of the role are enough.
+// readKeyring reads the seeds that are in a directory: for a user of a role, that of the
+// role is enough.
 func readKeyring(dir string) (*keyring, error) {
 	k := &keyring{seeds: map[string]nkeys.KeyPair{}}
 	text, err := os.ReadFile(filepath.Join(dir, layoutFile))

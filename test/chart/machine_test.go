@@ -70,10 +70,10 @@ var (
 // here is a value as it has to be on this machine: addresses and paths are others.
 func (m *machine) here(pod, value string) string {
 	value = everywhere.ReplaceAllStringFunc(value, func(s string) string { return m.port(pod, everywhere.FindStringSubmatch(s)[1]) })
-	for _, names := range []*regexp.Regexp{server, service} {
+	for names, host := range map[*regexp.Regexp]string{server: "localhost", service: "127.0.0.1"} {
 		value = names.ReplaceAllStringFunc(value, func(s string) string {
 			found := names.FindStringSubmatch(s)
-			return m.port(found[1], found[2])
+			return strings.Replace(m.port(found[1], found[2]), "127.0.0.1", host, 1) // servers are looked for by name
 		})
 	}
 	for path, at := range m.mounted {

@@ -58,7 +58,7 @@ func TestLameDuckFitsGrace(t *testing.T) {
 		t.Errorf("a grace of %d s for %d s of lame duck mode and 15 to end", grace, lame)
 	}
 	set4 := marshal(t, render(t, "--values", chartDir+"/ci/04-nats-tls-values.yaml").get("StatefulSet", "vibemesh-nats"))
-	for _, file := range []string{"nats/cluster.conf", "nats/tls.conf"} {
+	for _, file := range []string{"nats/cluster.conf", "nats/tls.conf", "nats/cluster-tls.conf"} {
 		for _, name := range variables(read(t, file)) {
 			if !strings.Contains(set4, "name: "+name+"\n") {
 				t.Errorf("%s reads $%s, which the pods do not have", file, name)

@@ -28,12 +28,17 @@ func freePorts(t *testing.T, n int) (ports []string) {
 	return ports
 }
 
+// urls are where the servers of a cluster are for one another, by a name of this machine.
+func urls(routes []string) string {
+	return "nats://" + strings.ReplaceAll(strings.Join(routes, ", nats://"), "127.0.0.1", "localhost")
+}
+
 // member runs a server of a cluster with cluster.conf.
 func member(t *testing.T, dir, tls, name, zone, listen string, routes []string) (*natsd.Server, *logged) {
 	t.Helper()
 	opts, err := read(t, filepath.Join(dir, "cluster.conf"), with(environment(t), map[string]string{
 		"NATS_SERVER_NAME": name, "NATS_ZONE": "zone:" + zone, "NATS_CLUSTER_LISTEN": listen,
-		"NATS_ROUTES":   "[nats://" + strings.Join(routes, ", nats://") + "]",
+		"NATS_ROUTES":   "[" + urls(routes) + "]",
 		"NATS_TLS_CERT": filepath.Join(tls, name+".crt"), "NATS_TLS_KEY": filepath.Join(tls, name+".key"), "NATS_TLS_CA": filepath.Join(tls, "ca.crt"),
 	}))
 	if err != nil {
@@ -46,15 +51,15 @@ func member(t *testing.T, dir, tls, name, zone, listen string, routes []string) 
 // server after the other goes away.
 func TestCluster(t *testing.T) {
 	dir := install(t, 2)
-	tls := certificates(t, "nats-0,127.0.0.1", "nats-1,127.0.0.1", "nats-2,127.0.0.1")
+	tls := certificates(t, "nats-0,localhost,127.0.0.1", "nats-1,localhost,127.0.0.1", "nats-2,localhost,127.0.0.1")
 	routes := freePorts(t, 3)
 	var servers []*natsd.Server
-	var urls []string
+	var clients []string
 	for i, listen := range routes {
 		s, _ := member(t, dir, tls, fmt.Sprint("nats-", i), fmt.Sprint(i), listen, routes)
-		servers, urls = append(servers, s), append(urls, s.ClientURL())
+		servers, clients = append(servers, s), append(clients, s.ClientURL())
 	}
-	url := strings.Join(urls, ",")
+	url := strings.Join(clients, ",")
 	args := []string{"--ws-partitions=2", "--ws-replicas=3", "--ws-nats-ca=" + filepath.Join(tls, "ca.crt")}
 	start(t, dir, url, "provision", args...)
 	edge, api := start(t, dir, url, "edge", args...), start(t, dir, url, "api", args...)
@@ -64,7 +69,7 @@ func TestCluster(t *testing.T) {
 	inThreeZones(t, as(t, dir, url, "operator", nats.RootCAs(filepath.Join(tls, "ca.crt"))))
 
 	// Whose certificate is of another authority does not come in.
-	strange := certificates(t, "nats-9,127.0.0.1")
+	strange := certificates(t, "nats-9,localhost,127.0.0.1")
 	stranger, said := member(t, dir, strange, "nats-9", "9", freePorts(t, 1)[0], routes)
 	eventually(t, "refused", func() bool { return strings.Contains(said.String(), "TLS route handshake error") })
 	if stranger.NumRoutes() != 0 {
@@ -114,17 +119,34 @@ func inThreeZones(t *testing.T, nc *nats.Conn) {
 	}
 }
 
+// TestClientsAreNoServers: whoever has a certificate of the authority and the port of the
+// cluster could run a server of it, which hears everything and says anything. Only who has
+// one with the name of a server can.
+func TestClientsAreNoServers(t *testing.T) {
+	dir := install(t, 1)
+	tls := certificates(t, "nats-0,localhost,127.0.0.1", "client:edge")
+	routes := freePorts(t, 1)
+	s, said := member(t, dir, tls, "nats-0", "0", routes[0], routes)
+	member(t, dir, tls, "edge", "1", freePorts(t, 1)[0], routes)
+	eventually(t, "looked at", func() bool {
+		return s.NumRoutes() > 0 || strings.Contains(said.String(), "authentication error")
+	})
+	if s.NumRoutes() != 0 {
+		t.Error("the certificate of a client makes a server of the cluster")
+	}
+}
+
 // TestZones: servers of one zone do not hold two replicas.
 func TestZones(t *testing.T) {
 	dir := install(t, 1)
 	withoutTLS(t, dir)
 	routes := freePorts(t, 3)
-	var urls []string
+	var clients []string
 	for i, zone := range []string{"a", "a", "b"} {
 		s, _ := member(t, dir, "", fmt.Sprint("nats-", i), zone, routes[i], routes)
-		urls = append(urls, s.ClientURL())
+		clients = append(clients, s.ClientURL())
 	}
-	nc := as(t, dir, urls[0], "provision")
+	nc := as(t, dir, clients[0], "provision")
 	var answer string
 	eventually(t, "an answer of the cluster", func() bool {
 		msg, err := nc.Request("$JS.API.STREAM.CREATE.SV_LOG", []byte(`{"name":"SV_LOG","subjects":["sv.ws.>"],"num_replicas":3}`), 5*time.Second)

@@ -51,7 +51,7 @@ func TestConfigurationIsRead(t *testing.T) {
 				t.Error("clients are to be served by TLS, and need no certificate")
 			}
 			if file == "cluster.conf" {
-				if o.Cluster.TLSConfig == nil || o.Cluster.TLSConfig.ClientAuth != 4 || len(o.Routes) != 2 || o.JetStreamUniqueTag != "zone:" || strings.Join(o.Tags, " ") != "zone:a" {
+				if o.Cluster.TLSConfig == nil || o.Cluster.TLSConfig.ClientAuth != 4 || !o.Cluster.TLSCheckKnownURLs || len(o.Routes) != 2 || o.JetStreamUniqueTag != "zone:" || strings.Join(o.Tags, " ") != "zone:a" {
 					t.Errorf("cluster: %+v, routes %v, tags %v", o.Cluster, o.Routes, o.Tags)
 				}
 			}

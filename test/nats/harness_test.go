@@ -32,7 +32,7 @@ func install(t testing.TB, partitions int) (dir string) {
 	if _, err := credentials.Make(dir, logOf(partitions), 0, time.Now()); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"server.conf", "cluster.conf", "tls.conf"} {
+	for _, name := range []string{"server.conf", "cluster.conf", "tls.conf", "cluster-tls.conf"} {
 		text, err := os.ReadFile(filepath.Join("../../nats", name))
 		if err != nil {
 			t.Fatal(err)
@@ -54,10 +54,11 @@ func write(t testing.TB, path, text string) {
 	}
 }
 
-// withoutTLS has an empty file stand in the place of tls.conf, as that file says.
+// withoutTLS has empty files stand in the place of those of TLS, as they say.
 func withoutTLS(t testing.TB, dir string) {
 	t.Helper()
 	write(t, filepath.Join(dir, "tls.conf"), "")
+	write(t, filepath.Join(dir, "cluster-tls.conf"), "")
 }
 
 // environment is what the configuration files ask for, on free ports of this machine.

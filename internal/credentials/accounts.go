@@ -80,11 +80,22 @@ func (k *keyring) account(log Log, keys map[string]string) (*jwt.AccountClaims, 
 	return claims, k.addRoles(claims, accountName, log, keys)
 }
 
+// What the backends' account may take of the servers, so that none of its users keeps the
+// mesh itself out: half the connections of one server (max_connections), over all servers;
+// subscriptions, of one connection; and no larger message than the log takes, since a signal
+// goes to every edge.
+const (
+	backendConnections   = 5000
+	backendSubscriptions = 100
+	backendPayload       = 128 << 10
+)
+
 // backends is the account of who publishes from outside. It has no JetStream; what its
 // users publish goes to the other one's, as they may.
 func (k *keyring) backends(log Log, keys map[string]string) (*jwt.AccountClaims, error) {
 	claims := jwt.NewAccountClaims(keys[backendsName])
 	claims.Name = "BACKENDS"
+	claims.Limits.Conn, claims.Limits.Subs, claims.Limits.Payload = backendConnections, backendSubscriptions, backendPayload
 	for _, subject := range offered(log) {
 		claims.Imports.Add(&jwt.Import{Name: subject, Subject: jwt.Subject(subject), Account: keys[accountName], Type: jwt.Service})
 	}

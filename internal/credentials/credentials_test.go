@@ -205,6 +205,9 @@ func TestUsersHaveThePermissionsOfTheirRole(t *testing.T) {
 	if a.Limits.DiskStorage != jwt.NoLimit || backends.Limits.IsJSEnabled() {
 		t.Errorf("JetStream: %+v, %+v", a.Limits.JetStreamLimits, backends.Limits.JetStreamLimits)
 	}
+	if l := backends.Limits; l.Conn != 5000 || l.Subs != 100 || l.Payload != 128<<10 || a.Limits.Conn != jwt.NoLimit || a.Limits.Payload != jwt.NoLimit {
+		t.Errorf("limits of backends: %+v, of the mesh: %+v", l, a.Limits)
+	}
 	if len(a.Mappings) != 2 || a.Mappings["acme.sv.ws.broadcast"][0].Subject != "acme.sv.log.0.broadcast" {
 		t.Errorf("mappings: %v", a.Mappings)
 	}

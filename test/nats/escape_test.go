@@ -2,6 +2,7 @@ package nats_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -74,6 +75,38 @@ func TestAcknowledgementsAreNoOrders(t *testing.T) {
 	}
 }
 
+// TestBackendsAreBounded: what a backend takes of the servers has an end, and it knows from
+// the server how large a message may be.
+func TestBackendsAreBounded(t *testing.T) {
+	dir, url, _ := single(t, 1)
+	nc := as(t, dir, url, "backend")
+	heard, err := as(t, dir, url, "edge").SubscribeSync("sv.signal.>")
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "heard", func() bool {
+		if err := nc.Publish("sv.signal.broadcast", make([]byte, 128<<10)); err != nil {
+			t.Fatal(err)
+		}
+		_, err := heard.NextMsg(100 * time.Millisecond)
+		return err == nil
+	})
+	if err := nc.Publish("sv.signal.broadcast", make([]byte, 128<<10+1)); !errors.Is(err, nats.ErrMaxPayload) {
+		t.Errorf("a larger one: %v", err)
+	}
+	refused := func(i int) bool {
+		if _, err := nc.SubscribeSync(fmt.Sprint("_INBOX_backend.", i)); err != nil {
+			t.Fatal(err)
+		}
+		return nc.Flush() != nil || errors.Is(nc.LastError(), nats.ErrMaxSubscriptionsExceeded) // the server ends the connection
+	}
+	for i := range 101 {
+		if got := refused(i); got != (i == 100) {
+			t.Fatalf("subscription %d: refused %v, %v", i+1, got, nc.LastError())
+		}
+	}
+}
+
 // last publishes one that nothing is done about, so that all before it was.
 func last(t *testing.T, nc *nats.Conn) string {
 	t.Helper()
@@ -125,6 +158,36 @@ func TestWhatSubjectsCannotForbid(t *testing.T) {
 	}
 }
 
+// TestSchedulesOutliveTheirMaker holds docs/operators.md to what it says of schedules that
+// repeat themselves, and of batches that do not end.
+func TestSchedulesOutliveTheirMaker(t *testing.T) {
+	dir, url, _ := single(t, 1)
+	start(t, dir, url, "provision")
+	edge, api := start(t, dir, url, "edge"), start(t, dir, url, "api")
+	eve, nc := signIn(t, edge, "eve", ""), as(t, dir, url, "backend")
+	ask := func(subject string, header nats.Header) string {
+		t.Helper()
+		msg, err := nc.RequestMsg(&nats.Msg{Subject: subject, Header: header}, 5*time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(msg.Data)
+	}
+	ask("sv.ws.other.id", nats.Header{"Nats-Schedule": {"@every 1s"}, "Nats-Schedule-Target": {"sv.ws.user.eve"}, "Nats-Schedule-Source": {"sv.ws.user.bob"}})
+	full := ""
+	for i := range 51 {
+		full = ask("sv.ws.user.ada", nats.Header{"Nats-Batch-Id": {fmt.Sprint(i)}, "Nats-Batch-Sequence": {"1"}})
+	}
+	if !strings.Contains(full, "too many inflight") {
+		t.Errorf("the fifty-first batch: %s", full)
+	}
+	nc.Close()
+	for _, title := range []string{"the first of bob", "the second of bob"} {
+		request(t, api, http.MethodPost, "toast", `{"title":"`+title+`","to":{"users":["bob"]}}`, 201)
+		eve.wantsTitle(title)
+	}
+}
+
 // TestEmptyAnswersAreOrders holds docs/operators.md to what it says of answers without a
 // body: JetStream's API takes one for a request without options.
 func TestEmptyAnswersAreOrders(t *testing.T) {
@@ -166,4 +229,16 @@ func TestWhoChangesStreamsReadsThem(t *testing.T) {
 	if msg, err := heard.NextMsg(5 * time.Second); err != nil || !strings.Contains(string(msg.Data), "for ada") {
 		t.Errorf("%+v, %v", msg, err)
 	}
+
+	// And has what it says come from the log as an order.
+	edge := start(t, dir, url, "edge")
+	eve := signIn(t, edge, "eve", "")
+	config = `{"name":"SV_LOG","subjects":["sv.ws.>"],"republish":{"src":"sv.ws.probe.*","dest":"sv.ctl.disconnect"}}`
+	if _, err := nc.Request("$JS.API.STREAM.UPDATE.SV_LOG", []byte(config), 5*time.Second); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := nc.Request("sv.ws.probe.x", []byte(`{"user":"eve"}`), 5*time.Second); err != nil {
+		t.Fatal(err)
+	}
+	eve.ends(wire.CloseDisconnected)
 }

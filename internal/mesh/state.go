@@ -104,15 +104,44 @@ func (m *Mesh) readState(ctx context.Context, p *partition) (wire.LogState, erro
 	if err := p.upToDate(info); err != nil {
 		return wire.LogState{}, err
 	}
-	return stateOf(info), nil
+	return m.kept(ctx, p, info)
+}
+
+// retentionLag is by how much JetStream may be late in removing what is too old.
+const retentionLag = 2 * time.Second
+
+// kept is the state without what is older than retention keeps. What waits for its time
+// never expires, and would make the log seem to begin with it: what retention has removed
+// behind it is gone nevertheless.
+func (m *Mesh) kept(ctx context.Context, p *partition, info *jetstream.StreamInfo) (wire.LogState, error) {
+	state := stateOf(info)
+	since := info.TimeStamp.Add(-info.Config.MaxAge)
+	if info.Config.MaxAge == 0 || info.State.Msgs == 0 || !info.State.FirstTime.Before(since.Add(-retentionLag)) {
+		return state, nil
+	}
+	first, err := m.oldest(ctx, p, map[string]any{"start_time": since, "next_by_subj": m.cfg.Subjects.Log(p.index)})
+	if err != nil {
+		return wire.LogState{}, err
+	}
+	if first == 0 || first > state.Last { // it came after the state
+		first = state.Last + 1
+	}
+	state.First = max(state.First, first)
+	return state, nil
 }
 
 // next is the sequence of the oldest message for some subjects, from a sequence
-// on; 0 when there is none. The leader of the log answers, which knows all of it.
+// on; 0 when there is none.
 func (m *Mesh) next(ctx context.Context, p *partition, subjects string, from uint64) (uint64, error) {
+	return m.oldest(ctx, p, map[string]any{"seq": max(from, 1), "next_by_subj": subjects})
+}
+
+// oldest is the sequence of the oldest message that a question is about; 0 when there is
+// none. The leader of the log answers, which knows all of it.
+func (m *Mesh) oldest(ctx context.Context, p *partition, question map[string]any) (uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	body, err := json.Marshal(map[string]any{"seq": max(from, 1), "next_by_subj": subjects})
+	body, err := json.Marshal(question)
 	if err != nil {
 		return 0, err
 	}

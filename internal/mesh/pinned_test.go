@@ -1,0 +1,53 @@
+package mesh_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/socialvibes/vibemesh/internal/mesh"
+	"github.com/socialvibes/vibemesh/internal/wire"
+)
+
+// TestWhatWaitsHidesNoLoss: a message that waits for its time stays at the beginning of the
+// log, however old it is. What retention has removed behind it is gone nevertheless, and
+// whoever reads on from before is to be told.
+func TestWhatWaitsHidesNoLoss(t *testing.T) {
+	const age = 2 * time.Second
+	m := connectTo(t, mesh.Config{Server: server(t, t.TempDir(), "")})
+	if _, err := m.Provision(t.Context(), mesh.LogConfig{Replicas: 1, MaxAge: age}); err != nil {
+		t.Fatal(err)
+	}
+	waits := message(wire.User("ada"), "tomorrow")
+	waits.At = time.Now().Add(24 * time.Hour)
+	publish(t, m, waits)
+	publish(t, m, message(wire.User("ada"), "lost"))
+	lost := publish(t, m, message(wire.User("ada"), "lost, too"))[0].ID.Seq
+	first := func() uint64 {
+		t.Helper()
+		page, err := m.Page(t.Context(), wire.PageRequest{
+			Audiences: []wire.Audience{wire.User("ada")}, After: wire.Vector{lost - 2}, UpTo: wire.Vector{lost}, Limit: 10, MaxBytes: 1 << 20,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return page.State[0].First
+	}
+	if got := first(); got > lost-2 {
+		t.Fatalf("the log begins at %d while all is there", got)
+	}
+	deadline := time.Now().Add(20 * time.Second)
+	for first() != lost+1 { // the log is empty but for what waits
+		if time.Now().After(deadline) {
+			t.Fatalf("the log begins at %d, and everything up to %d has expired", first(), lost)
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	kept := publish(t, m, message(wire.User("ada"), "kept"))[0].ID.Seq
+	if got := first(); got != kept {
+		t.Errorf("the log begins at %d, want %d", got, kept)
+	}
+	state, err := m.State(t.Context())
+	if err != nil || state[0].First != kept || state[0].Last != kept {
+		t.Errorf("the state is %+v, %v", state, err)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -117,5 +118,30 @@ func TestTLSOfClients(t *testing.T) {
 				})
 			}
 		})
+	}
+}
+
+// TestCertificatesRefuses: what is wrong is said, and nothing is made of it.
+func TestCertificatesRefuses(t *testing.T) {
+	for _, tt := range []struct{ days, arg, want string }{
+		{"abc", "nats-0", "DAYS=abc is no number of days"},
+		{"0", "nats-0", "DAYS=0 is no number of days"},
+		{"30", "client:", "begins with no name for a file"},
+		{"30", "", "begins with no name for a file"},
+		{"30", "../nats-0", "begins with no name for a file"},
+		{"30", "ca", "begins with no name for a file"},
+		{"30", "nats-0,,nats", "is no list of names and addresses"},
+		{"30", "nats-0,two words", "is no list of names and addresses"},
+	} {
+		dir := filepath.Join(t.TempDir(), "tls")
+		cmd := exec.Command("../../scripts/nats-certificates", dir, "nats-9", tt.arg)
+		cmd.Env = append(os.Environ(), "DAYS="+tt.days)
+		out, err := cmd.CombinedOutput()
+		if failed, ok := errors.AsType[*exec.ExitError](err); !ok || failed.ExitCode() != 2 || !strings.Contains(string(out), tt.want) {
+			t.Errorf("%q for %s days: %v\n%s", tt.arg, tt.days, err, out)
+		}
+		if _, err := os.Lstat(dir); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%q for %s days: something was made", tt.arg, tt.days)
+		}
 	}
 }

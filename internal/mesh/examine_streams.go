@@ -171,6 +171,10 @@ func (e *examiner) judgeStream(check string, c *Change) bool {
 		e.fail(check, "provisioning would be refused: "+strings.Join(c.Refused, "; "), "see the text; `vibemesh provision --dry-run` says it again")
 		return false
 	}
+	if to := c.config.RePublish; to != nil {
+		e.warn(check, fmt.Sprintf("what it stores is sent to %s as well: whoever may hear that reads it", to.Destination), "if nobody means it so, `nats stream edit "+c.Stream+" --no-republish` (with provision.creds), and ask who could change streams")
+		return false
+	}
 	if len(c.Fields) == 0 {
 		return true
 	}

@@ -197,6 +197,24 @@ func TestExamineWrongStreams(t *testing.T) {
 	}
 }
 
+// TestExamineRepublished: what somebody who could change streams once has left behind is
+// found, by who examines and by who provisions.
+func TestExamineRepublished(t *testing.T) {
+	s := server(t, t.TempDir(), "127.0.0.1:0")
+	m := connectTo(t, mesh.Config{Server: s})
+	provision(t, m, anHour)
+	_, js := raw(t, s.URL())
+	cfg := streams(t, js)["SV_LOG"].Config
+	cfg.RePublish = &jetstream.RePublish{Source: ">", Destination: "elsewhere.>"}
+	if _, err := js.UpdateStream(t.Context(), cfg); err != nil {
+		t.Fatal(err)
+	}
+	found(t, examine(t, s.URL(), nil), "nats stream SV_LOG", mesh.FindingWarn, "sent to elsewhere.>", "--no-republish")
+	if p := plan(t, m, anHour); p.Err() != nil || !strings.Contains(p.String(), "note: what it stores is sent to elsewhere.> as well") {
+		t.Errorf("%v\n%s", p.Err(), p)
+	}
+}
+
 func TestExaminePartitions(t *testing.T) {
 	m, js := partitioned(t, 2)
 	provision(t, m, anHour)

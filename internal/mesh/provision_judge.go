@@ -36,6 +36,9 @@ func (t *target) judge(c *Change, info *jetstream.StreamInfo) {
 	}
 	t.judgeFixed(c, from)
 	t.judgeRetention(c, info)
+	if to := c.config.RePublish; to != nil {
+		c.Notes = append(c.Notes, fmt.Sprintf("what it stores is sent to %s as well, which is left as it is: whoever may hear that reads it", to.Destination))
+	}
 	if had, has := from.Replicas, c.config.Replicas; has < had {
 		c.Notes = append(c.Notes, fmt.Sprintf("fewer replicas: nothing that is stored is lost by it, but then it takes the failure of %s to stop it, not of %d",
 			count((has+1)/2, "server"), (had+1)/2))

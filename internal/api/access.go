@@ -50,13 +50,16 @@ func (c caller) bucket() string {
 	return string(c.principal)
 }
 
-// seen is what a handler finds out about a request, for its line in the log.
-type seen struct{ caller caller }
+// seen is what the log says of a request: its id, and what a handler finds out about it.
+type seen struct {
+	id     string
+	caller caller
+}
 
 type seenKey struct{}
 
-func withSeen(ctx context.Context) (context.Context, *seen) {
-	s := &seen{}
+func withSeen(ctx context.Context, id string) (context.Context, *seen) {
+	s := &seen{id: id}
 	return context.WithValue(ctx, seenKey{}, s), s
 }
 
@@ -65,6 +68,19 @@ func note(r *http.Request, c caller) {
 	if s, ok := r.Context().Value(seenKey{}).(*seen); ok {
 		s.caller = c
 	}
+}
+
+// logOf is the log of what goes wrong in a request: its lines name the request by the id
+// that the caller has, whether or not requests are logged.
+func (a *API) logOf(ctx context.Context) *slog.Logger {
+	log := a.log
+	if s, ok := ctx.Value(seenKey{}).(*seen); ok {
+		log = log.With("request_id", s.id)
+	}
+	if id := trace.ID(ctx); id != "" {
+		log = log.With("trace_id", id)
+	}
+	return log
 }
 
 // methods are those that a log or a metric may repeat: any other is a client's own text.

@@ -3,6 +3,7 @@ package api
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/socialvibes/vibemesh/internal/auth"
 	"github.com/socialvibes/vibemesh/internal/schema"
+	"github.com/socialvibes/vibemesh/internal/wire"
 )
 
 // logging is an API whose log is kept.
@@ -82,6 +84,35 @@ func TestDebugLog(t *testing.T) {
 	call(t, a, "GET", "/openapi.json", "")
 	if !strings.Contains(out.String(), `"level":"DEBUG","msg":"request"`) {
 		t.Errorf("logged: %s", out)
+	}
+}
+
+// TestFaultsNameTheirRequest: who has the X-Request-Id of an answer that is our fault, or of
+// what is out of reach, finds it in the log, although requests are not logged.
+func TestFaultsNameTheirRequest(t *testing.T) {
+	for _, fault := range []error{wire.ErrUnavailable, errors.New("broken")} {
+		a, out := logging(t, testConfig(), slog.LevelInfo)
+		l, edges := a.publish.(*fakeLog), a.edges.(*fakeEdges)
+		l.fail, l.failRead, edges.fail, edges.noLog = fault, fault, fault, true
+		for _, tt := range []struct{ method, path, body string }{
+			{"POST", "/api/v1/ws/toast", `{"title":"x"}`},
+			{"GET", "/api/v1/ws/history", ""},
+			{"POST", "/api/v1/ws/read", `{"all":true}`},
+			{"GET", "/api/v1/ws/schedule/0-mi8kq1z2-2s", ""},
+			{"DELETE", "/api/v1/ws/schedule/0-mi8kq1z2-2s", ""},
+			{"GET", "/api/v1/ws/presence?user=ada", ""},
+			{"GET", "/api/v1/ws/presence?topic=news", ""},
+			{"POST", "/api/v1/ws/disconnect", `{"user":"ada"}`},
+			{"POST", "/api/v1/ws/revoke", `{"user":"ada"}`},
+			{"GET", "/api/v1/ws/status", ""},
+		} {
+			out.Reset()
+			w := call(t, a, tt.method, tt.path, tt.body, "Authorization: Bearer "+token(t, "ada", true), "X-Request-Id: r-1")
+			lines := strings.Count(out.String(), "\n")
+			if w.Code < 500 || lines == 0 || strings.Count(out.String(), `"request_id":"r-1"`) != lines {
+				t.Errorf("%s %s: %d, logged: %s", tt.method, tt.path, w.Code, out)
+			}
+		}
 	}
 }
 

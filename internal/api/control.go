@@ -32,8 +32,8 @@ const (
 )
 
 // edgesProblem is the answer when the edges cannot be asked.
-func (a *API) edgesProblem(doing string, err error) *Problem {
-	return a.logProblem(doing, err, "The edges are out of reach. Try again.")
+func (a *API) edgesProblem(ctx context.Context, doing string, err error) *Problem {
+	return a.logProblem(ctx, doing, err, "The edges are out of reach. Try again.")
 }
 
 // person reads the field "user" of a body.
@@ -85,7 +85,7 @@ func (a *API) postDisconnect(ctx context.Context, q *request) (*disconnectAnswer
 	}
 	sessions, complete, err := a.edges.Disconnect(ctx, uid, reason)
 	if err != nil {
-		return nil, a.edgesProblem("disconnecting", err)
+		return nil, a.edgesProblem(ctx, "disconnecting", err)
 	}
 	n, edges := sum(sessions)
 	return &disconnectAnswer{Disconnected{n, edges, complete}}, nil
@@ -120,7 +120,7 @@ func (a *API) postRevoke(ctx context.Context, q *request) (*revokeAnswer, error)
 	}
 	before, err := a.edges.Revoke(ctx, uid, before)
 	if err != nil {
-		return nil, a.edgesProblem("revoking", err)
+		return nil, a.edgesProblem(ctx, "revoking", err)
 	}
 	return &revokeAnswer{RevokedTokens{uid, before.UTC().Format(time.RFC3339Nano)}}, nil
 }

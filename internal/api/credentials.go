@@ -66,10 +66,10 @@ func (a *API) identity(r *http.Request, token, missing string) (auth.Identity, *
 	case errors.Is(err, auth.ErrToken):
 		return id, a.unauthorized(sentence(err.Error()), "invalid_token")
 	case errors.Is(err, auth.ErrUnavailable), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
-		a.log.Warn("tokens cannot be verified", "error", err)
+		a.logOf(r.Context()).Warn("tokens cannot be verified", "error", err)
 		return id, unavailable("Tokens cannot be verified now. Try again.")
 	}
-	a.log.Error("verifying a token", "error", err)
+	a.logOf(r.Context()).Error("verifying a token", "error", err)
 	return id, problem(http.StatusInternalServerError, "The token could not be verified.")
 }
 

@@ -50,7 +50,7 @@ func (a *API) getHistory(ctx context.Context, q *request) (*historyAnswer, error
 	}
 	state, err := a.history.ReadState(ctx, who.UID)
 	if err != nil {
-		return nil, a.logProblem("reading what was read", err, "The log is out of reach. Try again.")
+		return nil, a.logProblem(ctx, "reading what was read", err, "The log is out of reach. Try again.")
 	}
 	count := func() (*int, error) { return nil, nil }
 	if before == nil {
@@ -64,7 +64,7 @@ func (a *API) getHistory(ctx context.Context, q *request) (*historyAnswer, error
 		return nil, f.problem()
 	}
 	if err = errors.Join(err, countErr); err != nil {
-		return nil, a.logProblem("reading the history", err, "The log is out of reach. Try again.")
+		return nil, a.logProblem(ctx, "reading the history", err, "The log is out of reach. Try again.")
 	}
 	answer.Body.Unread = unread
 	if len(entries) > limit {

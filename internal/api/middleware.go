@@ -113,7 +113,7 @@ func (a *API) observe(next http.Handler) http.Handler {
 		h.Set(requestIDHeader, id)
 		h.Set("Cache-Control", "no-store")
 		h.Set("X-Content-Type-Options", "nosniff")
-		ctx, seen := withSeen(r.Context())
+		ctx, seen := withSeen(r.Context(), id)
 		ctx, span := a.cfg.Trace.Request(ctx, r.Header)
 		r = r.WithContext(ctx)
 		defer func() {

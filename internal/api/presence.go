@@ -47,13 +47,13 @@ func (a *API) getPresence(ctx context.Context, q *request) (*presenceAnswer, err
 	if topic != "" {
 		members, complete, err := a.edges.Members(ctx, topic)
 		if err != nil {
-			return nil, a.edgesProblem("counting the members of a topic", err)
+			return nil, a.edgesProblem(ctx, "counting the members of a topic", err)
 		}
 		return &presenceAnswer{TopicPresence{topic, members, complete}}, nil
 	}
 	sessions, complete, err := a.edges.Presence(ctx, uids)
 	if err != nil {
-		return nil, a.edgesProblem("looking for people", err)
+		return nil, a.edgesProblem(ctx, "looking for people", err)
 	}
 	all := make([]Presence, len(uids))
 	for i, uid := range uids {

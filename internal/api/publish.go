@@ -265,7 +265,7 @@ func (a *API) store(ctx context.Context, msgs []wire.Message, key string) ([]Rec
 		err = fmt.Errorf("%d receipts for %d messages", len(got), len(msgs))
 	}
 	if err != nil {
-		return nil, a.logProblem("publishing", err, retryAdvice(key))
+		return nil, a.logProblem(ctx, "publishing", err, retryAdvice(key))
 	}
 	a.metrics.count(msgs, got)
 	receipts := make([]Receipt, len(got))
@@ -286,11 +286,11 @@ func retryAdvice(key string) string {
 }
 
 // logProblem is the answer to an error of the log: 503 when it is out of reach.
-func (a *API) logProblem(doing string, err error, advice string) *Problem {
+func (a *API) logProblem(ctx context.Context, doing string, err error, advice string) *Problem {
 	if errors.Is(err, wire.ErrUnavailable) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
-		a.log.Warn(doing, "error", err)
+		a.logOf(ctx).Warn(doing, "error", err)
 		return unavailable(advice)
 	}
-	a.log.Error(doing, "error", err)
+	a.logOf(ctx).Error(doing, "error", err)
 	return problem(http.StatusInternalServerError, "Something went wrong in the log. The server's own log knows more.")
 }

@@ -61,11 +61,11 @@ func (a *API) postRead(ctx context.Context, q *request) (*readAnswer, error) {
 		return nil, f.problem()
 	}
 	if err != nil {
-		return nil, a.logProblem("storing what was read", err, "The log did not acknowledge in time. Try again; with the same `at` nothing changes by being done twice.")
+		return nil, a.logProblem(ctx, "storing what was read", err, "The log did not acknowledge in time. Try again; with the same `at` nothing changes by being done twice.")
 	}
 	unread, err := a.history.Unread(ctx, who.UID, state, nil)
 	if err != nil {
-		return nil, a.logProblem("counting what is unread", err, "The log is out of reach. Try again.")
+		return nil, a.logProblem(ctx, "counting what is unread", err, "The log is out of reach. Try again.")
 	}
 	view := state.View()
 	return &readAnswer{ReadAnswer{Read: ReadView{UpTo: view.UpTo, Read: view.Read, Unread: view.Unread}, Unread: unread}}, nil

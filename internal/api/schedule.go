@@ -48,7 +48,7 @@ func (a *API) getSchedule(ctx context.Context, q *request) (*scheduled, error) {
 	msg, waiting, err := a.publish.Scheduled(ctx, id)
 	switch {
 	case err != nil:
-		return nil, a.logProblem("reading a schedule", err, "The log did not answer in time. Try again.")
+		return nil, a.logProblem(ctx, "reading a schedule", err, "The log did not answer in time. Try again.")
 	case !waiting:
 		return nil, problem(http.StatusNotFound, nothingScheduled)
 	}
@@ -70,7 +70,7 @@ func (a *API) deleteSchedule(ctx context.Context, q *request) (*struct{}, error)
 	cancelled, err := a.publish.Cancel(ctx, id)
 	switch {
 	case err != nil:
-		return nil, a.logProblem("cancelling a schedule", err, "The log did not answer in time, so it may be cancelled or not. Try again.")
+		return nil, a.logProblem(ctx, "cancelling a schedule", err, "The log did not answer in time, so it may be cancelled or not. Try again.")
 	case !cancelled:
 		return nil, problem(http.StatusNotFound, nothingScheduled)
 	}

@@ -63,7 +63,7 @@ func (a *API) getStatus(ctx context.Context, q *request) (*statusAnswer, error) 
 	edges, complete, err := a.edges.EdgeStatus(ctx)
 	status := Status{Version: a.cfg.Version, Node: a.cfg.Node, Edges: make([]EdgeStatus, len(edges)), Log: <-log}
 	if err != nil {
-		return nil, a.edgesProblem("asking the edges for their status", err)
+		return nil, a.edgesProblem(ctx, "asking the edges for their status", err)
 	}
 	status.Complete = complete && status.Log != nil
 	for i, e := range edges {
@@ -76,7 +76,7 @@ func (a *API) getStatus(ctx context.Context, q *request) (*statusAnswer, error) 
 func (a *API) logStatus(ctx context.Context) *LogStatus {
 	s, err := a.edges.LogStatus(ctx)
 	if err != nil {
-		a.log.Warn("asking the log for its status", "error", err)
+		a.logOf(ctx).Warn("asking the log for its status", "error", err)
 		return nil
 	}
 	status := &LogStatus{Partitions: s.Partitions, Messages: s.Messages, Bytes: s.Bytes, Last: s.Last}

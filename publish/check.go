@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/socialvibes/vibemesh/internal/wire"
 )
@@ -101,8 +102,11 @@ func (p *Publisher) audience(found *InvalidError, in string, a Audience) string 
 		return ""
 	}
 	subject, err := p.subjects.Of(a.to)
-	if err != nil {
+	switch {
+	case err != nil:
 		found.add(in+"to", fmt.Sprintf("has an id of %d bytes; 1 to %d are allowed", len(a.to.ID), wire.MaxIDLen))
+	case !utf8.ValidString(a.to.ID):
+		found.add(in+"to", "has an id that is not UTF-8") // nobody signs in with one, and no topic has such a name
 	}
 	return subject
 }

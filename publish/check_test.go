@@ -23,6 +23,7 @@ func TestInvalid(t *testing.T) {
 		"nobody":      {publish.NewEvent(publish.Audience{}, "toast", toast), []publish.FieldError{{"to", "is missing: use ToUser, ToTopic or ToEverybody"}}},
 		"empty id":    {publish.NewEvent(publish.ToUser(""), "toast", toast), []publish.FieldError{{"to", "has an id of 0 bytes; 1 to 128 are allowed"}}},
 		"long id":     {publish.NewEvent(publish.ToTopic(long), "toast", toast), []publish.FieldError{{"to", "has an id of 129 bytes; 1 to 128 are allowed"}}},
+		"no UTF-8":    {publish.NewEvent(publish.ToUser("z\xff"), "toast", toast), []publish.FieldError{{"to", "has an id that is not UTF-8"}}},
 		"type":        {publish.NewEvent(ada, "hello", toast), []publish.FieldError{{"type", "must be 1 to 64 characters of a-z, 0-9, _ . and -, a letter first, and not the name of a protocol frame"}}},
 		"no object":   {publish.NewEvent(ada, "x", []int{1}), []publish.FieldError{{"payload", "must be an object"}}},
 		"null":        {publish.NewEvent(ada, "toast", nil), []publish.FieldError{{"payload", "must be an object"}}},

@@ -10,10 +10,11 @@ import (
 // is missing does not become a broadcast.
 type Audience struct{ to wire.Audience }
 
-// ToUser is one person: the sub of the person's token, such as a Firebase uid, 1 to 128 bytes.
+// ToUser is one person: the sub of the person's token, such as a Firebase uid, 1 to 128 bytes
+// of UTF-8.
 func ToUser(id string) Audience { return Audience{wire.User(id)} }
 
-// ToTopic is the members of a topic, a name of 1 to 128 bytes.
+// ToTopic is the members of a topic, a name of 1 to 128 bytes of UTF-8.
 func ToTopic(topic string) Audience { return Audience{wire.Topic(topic)} }
 
 // ToEverybody is everybody.

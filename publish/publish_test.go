@@ -211,6 +211,7 @@ func TestSignal(t *testing.T) {
 		p.Signal(t.Context(), publish.ToUser("a"), "hello", nil),
 		p.Signal(t.Context(), publish.ToUser("a"), "typing", "text"),
 		p.Signal(t.Context(), publish.ToUser("a"), "typing", nil, ""),
+		p.Signal(t.Context(), publish.ToUser("a"), "typing", nil, "z\xff"),
 	} {
 		var invalid *publish.InvalidError
 		if !errors.As(err, &invalid) || len(invalid.Fields) != 1 {
@@ -242,9 +243,34 @@ func TestOutOfReach(t *testing.T) {
 
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err := w.backend(t).Toast(ended, publish.ToUser("ada"), toast)
-	if !errors.Is(err, publish.ErrUnavailable) || !errors.Is(err, context.Canceled) {
-		t.Errorf("%v, want ErrUnavailable and Canceled", err)
+	p = w.backend(t)
+	heard, err := w.nc.SubscribeSync("sv.signal.>")
+	if err == nil {
+		err = w.nc.Flush()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, one := p.Toast(ended, publish.ToUser("ada"), toast)
+	_, several := p.ToastUsers(ended, []string{"ada", "grace"}, toast)
+	signal := p.Signal(ended, publish.ToUser("ada"), "typing", nil)
+	for _, err := range []error{one, several, signal} {
+		if !errors.Is(err, publish.ErrUnavailable) || !errors.Is(err, context.Canceled) {
+			t.Errorf("%v, want ErrUnavailable and Canceled", err)
+		}
+	}
+	// Nothing of it was sent: what the same connection sends next is the first to come.
+	if err := p.Signal(t.Context(), publish.ToUser("grace"), "typing", nil); err != nil {
+		t.Fatal(err)
+	}
+	if msg, err := heard.NextMsg(10 * time.Second); err != nil || msg.Subject != "sv.signal.user.grace" {
+		t.Errorf("%+v, %v", msg, err)
+	}
+	if _, err := p.Toast(t.Context(), publish.ToUser("grace"), toast); err != nil {
+		t.Fatal(err)
+	}
+	if n := w.count(t); n != 1 {
+		t.Errorf("the log holds %d messages, want the one whose context had not ended", n)
 	}
 
 	// The server tells a user only on the side that it may not publish something.

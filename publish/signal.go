@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"unicode/utf8"
 
 	"github.com/nats-io/nats.go"
 	"github.com/socialvibes/vibemesh/internal/wire"
@@ -23,8 +24,11 @@ func (p *Publisher) Signal(ctx context.Context, to Audience, name string, payloa
 	env := p.envelope(&found, "", name, payload)
 	for _, f := range from {
 		token, err := wire.EncodeID(string(f))
-		if err != nil {
+		switch {
+		case err != nil:
 			found.add("from", fmt.Sprintf("has %d bytes; 1 to %d are allowed", len(f), wire.MaxIDLen))
+		case !utf8.ValidString(string(f)):
+			found.add("from", "is not UTF-8")
 		}
 		msg.Header.Set(wire.HeaderFrom, token)
 	}
@@ -39,6 +43,9 @@ func (p *Publisher) Signal(ctx context.Context, to Audience, name string, payloa
 		return err
 	}
 	inject(ctx, 0, msg)
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
 	if !p.log.NC.IsConnected() {
 		return fmt.Errorf("%w: NATS is not connected", ErrUnavailable)
 	}

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strconv"
 	"time"
+	"unicode/utf8"
 
 	"github.com/socialvibes/vibemesh/internal/wire"
 )
@@ -167,8 +168,8 @@ func presenceOf(query url.Values) (uids []string, topic string, p *Problem) {
 	uids = query["user"]
 	if query.Has("topic") {
 		topic = query.Get("topic")
-		if _, err := wire.EncodeID(topic); err != nil || len(query["topic"]) != 1 {
-			f.add("query.topic", fmt.Sprintf("must be one name of 1 to %d bytes", wire.MaxIDLen), nil)
+		if !isID(topic) || len(query["topic"]) != 1 {
+			f.add("query.topic", fmt.Sprintf("must be one name of 1 to %d bytes of UTF-8", wire.MaxIDLen), nil)
 		}
 	}
 	if len(uids) > 0 == query.Has("topic") {
@@ -179,9 +180,15 @@ func presenceOf(query url.Values) (uids []string, topic string, p *Problem) {
 		uids = nil
 	}
 	for _, uid := range uids {
-		if _, err := wire.EncodeID(uid); err != nil {
-			f.add("query.user", fmt.Sprintf("must have 1 to %d bytes", wire.MaxIDLen), nil)
+		if !isID(uid) {
+			f.add("query.user", fmt.Sprintf("must have 1 to %d bytes of UTF-8", wire.MaxIDLen), nil)
 		}
 	}
 	return uids, topic, f.problem()
+}
+
+// isID reports whether the text of a query, which may be any bytes, is an id.
+func isID(text string) bool {
+	_, err := wire.EncodeID(text)
+	return err == nil && utf8.ValidString(text)
 }

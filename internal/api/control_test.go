@@ -90,6 +90,8 @@ func TestControl(t *testing.T) {
 		{presence + "?user=ada&topic=chess", "", withSecret, 422, `"query"`},
 		{presence + "?user=", "", withSecret, 422, `"query.user"`},
 		{presence + "?topic=", "", withSecret, 422, `"query.topic"`},
+		{presence + "?user=%ff", "", withSecret, 422, `"query.user"`}, // no JSON could say of whom the answer is
+		{presence + "?topic=%ff", "", withSecret, 422, `"query.topic"`},
 		{presence + "?uid=ada", "", withSecret, 422, `"query.uid"`},
 		{presence + "?" + strings.Join(many, "&"), "", withSecret, 422, "at most 100"},
 		{presence + "?" + strings.Join(many[:100], "&"), "", withSecret, 200, `"user":"99"`},

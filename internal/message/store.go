@@ -61,8 +61,11 @@ type one struct {
 
 // Store puts messages of one partition into it, all or none, and returns when that is
 // acknowledged. Its error wraps wire.ErrUnavailable, and the *jetstream.APIError of a
-// refusal.
+// refusal. Once ctx has ended nothing is sent.
 func (l Log) Store(ctx context.Context, msgs []*nats.Msg) ([]Ack, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, Explain(err)
+	}
 	acks := make([]Ack, len(msgs))
 	all := make([]one, len(msgs))
 	for i := range msgs {

@@ -44,6 +44,9 @@ func shortName(name string) string {
 
 // readBody reads a JSON object of at most wire.MaxEnvelope bytes.
 func readBody(r *http.Request) (object, *Problem) {
+	if r.ContentLength > wire.MaxEnvelope { // said beforehand: none of it is asked for
+		return nil, tooLarge().with("Connection", "close")
+	}
 	raw, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, wire.MaxEnvelope))
 	var tooBig *http.MaxBytesError
 	switch {

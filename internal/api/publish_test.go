@@ -1,10 +1,12 @@
 package api
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -276,5 +278,23 @@ func TestSizes(t *testing.T) {
 	}
 	if w := call(t, a, "POST", "/api/v1/ws/toast", exact+"more than is read"); w.Code != 401 {
 		t.Errorf("the body of a stranger is read: %d", w.Code)
+	}
+}
+
+// TestAnnouncedTooLarge: what says that it is too large is refused before any of it is
+// asked for, as a client with Expect: 100-continue hopes.
+func TestAnnouncedTooLarge(t *testing.T) {
+	srv := httptest.NewServer(newAPI(t, testConfig(), newFakeLog(), nil))
+	defer srv.Close()
+	conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", srv.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(5 * time.Second)) // less than a request may take
+	fmt.Fprintf(conn, "POST /api/v1/ws/toast HTTP/1.1\r\nHost: x\r\n%s\r\nContent-Length: %d\r\nExpect: 100-continue\r\n\r\n", withSecret, wire.MaxEnvelope+1)
+	line, err := bufio.NewReader(conn).ReadString('\n')
+	if err != nil || !strings.HasPrefix(line, "HTTP/1.1 413 ") {
+		t.Errorf("%q, %v; want a 413", line, err)
 	}
 }

@@ -66,7 +66,7 @@ func startMesh(t *testing.T) *mesh {
 	m.gate = newGate(t, addr)
 	cert, key := certificate(t)
 	m.edges[0] = m.node("edge", "edge-1", "WS_NATS_URL="+m.gate.url(), "WS_DRAIN_TIMEOUT=1s")
-	m.edges[1] = m.node("edge", "edge-2", "WS_TLS_CERT="+cert, "WS_TLS_KEY="+key)
+	m.edges[1] = m.node("edge", "edge-2", "WS_TLS_CERT="+cert, "WS_TLS_KEY="+key, "WS_TOPICS=service")
 	m.api = m.node("api", "api-1")
 	for _, n := range m.nodes() {
 		n.start()

@@ -291,6 +291,23 @@ func TestRollOut(t *testing.T) {
 	}
 }
 
+// TestScrapedWhileDraining: a pod that is told to stop leaves the Endpoints of a Service that
+// does not publish who is not ready, and with them Prometheus, which is to see a drain that
+// gets stuck. Then the name that `helm test` asks is also that of pods that drain: it asks again.
+func TestScrapedWhileDraining(t *testing.T) {
+	all := render(t, "--values", chartDir+"/ci/10-monitoring-values.yaml")
+	selector := mapping(all.of("ServiceMonitor")[0], "spec", "selector", "matchLabels")
+	for _, s := range all.of("Service") {
+		if contains(mapping(s, "metadata", "labels"), selector) && dig(s, "spec", "publishNotReadyAddresses") != true {
+			t.Errorf("%s: Prometheus loses its pods when they begin to drain", s.id())
+		}
+	}
+	spec := mapping(all.get("Pod", "vibemesh-test"), "spec")
+	if deadline, ok := dig(spec, "activeDeadlineSeconds").(int); spec["restartPolicy"] != "OnFailure" || !ok || deadline < 60 {
+		t.Errorf("the pod of `helm test` fails on one that drains: restartPolicy %v for %v s", spec["restartPolicy"], spec["activeDeadlineSeconds"])
+	}
+}
+
 // environment is the variables of a container that are given as they are.
 func environment(container any) map[string]string {
 	env := map[string]string{}

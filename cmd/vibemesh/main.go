@@ -59,7 +59,7 @@ var roles = map[string]config.Role{
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
 // run is main with an exit status: 0 after a clean end, 1 after a failure, 2 if
-// the settings are wrong.
+// the settings are wrong, 3 if provisioning is refused. Only after 1 may another try do.
 func run(args []string, stdout, stderr io.Writer) int {
 	if err := godotenv.Load(); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		fmt.Fprintln(stderr, "vibemesh: .env:", err)
@@ -116,7 +116,7 @@ func serve(cfg config.Config, role config.Role, stderr io.Writer, log *slog.Logg
 	}
 	if err != nil {
 		log.Error("cannot start", "err", err)
-		return 1
+		return failure(err)
 	}
 	status := 0
 	if role.Edge || role.API {
@@ -139,6 +139,14 @@ func serve(cfg config.Config, role config.Role, stderr io.Writer, log *slog.Logg
 		log.Info("stopped")
 	}
 	return status
+}
+
+// failure is the exit status after an error.
+func failure(err error) int {
+	if errors.Is(err, app.ErrRefused) {
+		return 3
+	}
+	return 1
 }
 
 // startTimeout is how long a start may wait for NATS.

@@ -14,7 +14,7 @@ import (
 )
 
 // dryRun prints what provisioning would change. Its status is 0 whether there is
-// something to change or not, and 1 if provisioning would fail.
+// something to change or not, 1 after a failure, and 3 if provisioning would be refused.
 func dryRun(cfg config.Config, stdout io.Writer, log *slog.Logger) int {
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer cancel()
@@ -25,8 +25,11 @@ func dryRun(cfg config.Config, stdout io.Writer, log *slog.Logger) int {
 		log.Error("cannot plan", "err", err)
 		return 1
 	}
-	if _, err := fmt.Fprint(stdout, plan); err != nil || plan.Err() != nil {
+	if _, err := fmt.Fprint(stdout, plan); err != nil {
 		return 1
+	}
+	if err := plan.Err(); err != nil {
+		return failure(err)
 	}
 	return 0
 }

@@ -11,6 +11,10 @@ import (
 	"github.com/socialvibes/vibemesh/internal/wire"
 )
 
+// ErrRefused is wrapped by the error of a start that does not make the log what the
+// settings say, since that would lose messages or is not possible.
+var ErrRefused = mesh.ErrRefused
+
 // provision makes the log fit the settings. A process that is only an edge or
 // only an API waits for a log that another one provisions.
 func (a *App) provision(ctx context.Context) error {

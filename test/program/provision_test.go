@@ -31,13 +31,13 @@ func TestProvisionCommand(t *testing.T) {
 			stdout: []string{"SV_LOG: update\n  max_age: 720h0m0s → 2000h0m0s\nSV_LOG_READ: create\n", "  mirror: SV_LOG (sv.ws.broadcast, sv.ws.user.*, "},
 		},
 		{
-			name: "a plan that is refused", args: []string{"--dry-run", "--ws-history-bytes=10"}, code: 1,
+			name: "a plan that is refused", args: []string{"--dry-run", "--ws-history-bytes=10"}, code: 3,
 			stdout: []string{"SV_LOG: update\n  max_bytes: no limit → 10\n  refused: max_bytes 10 would remove messages"},
 		},
-		{name: "refused", args: []string{"--ws-history-bytes=10"}, code: 1, stderr: "WS_ALLOW_DATA_LOSS=true"},
+		{name: "refused", args: []string{"--ws-history-bytes=10"}, code: 3, stderr: "WS_ALLOW_DATA_LOSS=true"},
 		{name: "nothing was changed", args: []string{"--dry-run"}, stdout: []string{"SV_LOG: up to date\n"}},
 		{name: "meant", args: []string{"--ws-history-bytes=10", "--ws-allow-data-loss"}},
-		{name: "no mapping", args: []string{"--ws-subject-prefix=other", "--ws-partitions=4"}, code: 1, stderr: "does not map the subjects of the log"},
+		{name: "no mapping", args: []string{"--ws-subject-prefix=other", "--ws-partitions=4"}, code: 3, stderr: "does not map the subjects of the log"},
 		{
 			name: "the mapping", args: []string{"--ws-nats-url=", "--print-mappings", "--ws-partitions=4"},
 			stdout: []string{`"sv.ws.broadcast": "sv.log.0.broadcast"`, `"sv.ws.*.*": "sv.log.{{partition(4,2)}}.{{wildcard(1)}}.{{wildcard(2)}}"`},

@@ -115,17 +115,18 @@ imagePullSecrets:
 {{- end }}
 {{- end -}}
 
-{{/* A process that serves. Takes root, component (edge or api), values, kernel (bytes of memory that are the kernel's). */}}
+{{/* A process that serves. Takes root, component (edge or api), values, scaled (whether by others), kernel (bytes of memory that are the kernel's). */}}
 {{- define "vibemesh.deployment" -}}
 {{- $root := .root -}}
 {{- $v := .values -}}
+{{- $replicas := include "vibemesh.replicas" . -}}
 apiVersion: apps/v1
 kind: Deployment
 metadata:
-  {{- include "vibemesh.metadata" (dict "root" $root "component" .component "name" .component) | nindent 2 }}
+  {{- include "vibemesh.metadata" (dict "root" $root "component" .component "name" .component "annotations" (ternary (dict) (dict "vibemesh.io/replicas" "named") (empty $replicas))) | nindent 2 }}
 spec:
-  {{- if not .scaled }}
-  replicas: {{ $v.replicas }}
+  {{- with $replicas }}
+  replicas: {{ . }}
   {{- end }}
   revisionHistoryLimit: 5
   minReadySeconds: {{ $v.minReadySeconds }}

@@ -11,3 +11,16 @@ scaleDown:
   policies:
     - {type: Pods, value: 1, periodSeconds: {{ .scaleDownPeriodSeconds }}}
 {{- end -}}
+
+{{/* How many pods; empty where others scale them. But where a release has named a number once, one that names none would take
+it to 1, and almost everybody off their pods: then it is the number that is there. An annotation tells. Takes root, component, values, scaled. */}}
+{{- define "vibemesh.replicas" -}}
+{{- if not .scaled -}}
+{{- .values.replicas -}}
+{{- else -}}
+{{- $there := default (dict) (lookup "apps/v1" "Deployment" .root.Release.Namespace (printf "%s-%s" (include "vibemesh.fullname" .root) .component)) -}}
+{{- if dig "metadata" "annotations" "vibemesh.io/replicas" "" $there -}}
+{{- dig "spec" "replicas" 1 $there -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}

@@ -69,7 +69,7 @@ func TestProvisionOrder(t *testing.T) {
 		rest, _, _ = strings.Cut(rest, "spec:")
 		for line := range strings.Lines(rest) {
 			if n, ok := strings.CutPrefix(strings.TrimSpace(line), "name: "); ok && name == "" {
-				name = n
+				name = strings.Trim(n, `"`)
 			}
 			if w, ok := strings.CutPrefix(strings.TrimSpace(line), "helm.sh/hook: "); ok {
 				when = w
@@ -97,6 +97,9 @@ func TestProvisionOrder(t *testing.T) {
 	}
 	if _, when := hook(append(upgrade, "--set", "nats.enabled=false", "--set", "nats.url=nats://elsewhere:4222")...); when != "pre-upgrade" {
 		t.Errorf("with another cluster it is a hook %q", when)
+	}
+	if _, when := hook(append(upgrade, "--set", "serviceAccount.name=other")...); when != "" {
+		t.Errorf("where the account of its pod is not there yet it is a hook %q, which would wait for it in vain", when)
 	}
 }
 
@@ -133,5 +136,36 @@ func TestUpgradeMendsAnInstallation(t *testing.T) {
 	serversAreReady(t, in)
 	if !strings.Contains(upgrade(), "pre-upgrade") {
 		t.Error("it does not come first although servers are ready")
+	}
+}
+
+// TestProvisionGivesUp: a hook that is refused stops the upgrade at once and says why,
+// while the Job beside servers that are being changed tries again.
+func TestProvisionGivesUp(t *testing.T) {
+	in := "gives-up"
+	if err := cluster.namespace(t.Context(), in, "restricted"); err != nil {
+		t.Fatal(err)
+	}
+	args := []string{release, chartDir, "--values", chartDir + "/ci/01-minimal-values.yaml"}
+	job := func(command string, more ...string) string {
+		t.Helper()
+		out, err := helm(t.Context(), in, append(append([]string{command}, args...), more...)...)
+		if err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		_, rest, _ := strings.Cut(out, "kind: Job\n")
+		rest, _, _ = strings.Cut(rest, "\n---")
+		return rest
+	}
+	if got := job("install", "--dry-run=server"); !strings.Contains(got, "operator: In, values: [2]}") {
+		t.Errorf("beside the servers only wrong settings end it:\n%s", got)
+	}
+	job("install", "--no-hooks")
+	serversAreReady(t, in)
+	got := job("upgrade", "--dry-run=server")
+	for _, want := range []string{"action: FailJob", "operator: In, values: [2, 3]}", "helm.sh/hook-output-log-policy: hook-failed"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("the hook lacks %q:\n%s", want, got)
+		}
 	}
 }

@@ -79,6 +79,11 @@ func TestRefused(t *testing.T) {
 		{`api.resources.limits.cpu="200m"`, "api.resources.requests.cpu is 250m, above its limit of 200m"},
 		{`ingress.enabled=true`, "ingress.hosts is empty"},
 		{`httpRoute.enabled=true`, "httpRoute.parentRefs is empty"},
+		{`fullnameOverride="1mesh"`, "set fullnameOverride"},
+		{`fullnameOverride="my.mesh"`, "set fullnameOverride"},
+		{`commonLabels={"app.kubernetes.io/part-of":"x"}`, "commonLabels has app.kubernetes.io/part-of"},
+		{`edge.podLabels={"app.kubernetes.io/component":"x"}`, "edge.podLabels has app.kubernetes.io/component"},
+		{`metrics.dashboard.labels={"app.kubernetes.io/name":"x"}`, "metrics.dashboard.labels has app.kubernetes.io/name"},
 		{`metrics.serviceMonitor.enabled=true;metrics.podMonitor.enabled=true`, "counted twice"},
 	} {
 		t.Run(row.set, func(t *testing.T) {

@@ -23,3 +23,54 @@ func TestOneServerStaysOne(t *testing.T) {
 		t.Errorf("%v\n%s", err, out)
 	}
 }
+
+// TestFewerServers: what only those stored that go would be lost, or without a leader.
+func TestFewerServers(t *testing.T) {
+	in := "fewer-servers"
+	if err := cluster.namespace(t.Context(), in, "restricted"); err != nil {
+		t.Fatal(err)
+	}
+	args := []string{release, chartDir, "--no-hooks", "--values", chartDir + "/ci/01-minimal-values.yaml"}
+	if out, err := helm(t.Context(), in, append([]string{"install", "--set", "nats.replicas=5"}, args...)...); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for set, says := range map[string]string{"nats.replicas=3": "raft peer-remove", "nats.replicas=1": "back the log up"} {
+		if out, err := helm(t.Context(), in, append([]string{"upgrade", "--set", set}, args...)...); err == nil || !strings.Contains(err.Error()+out, says) {
+			t.Errorf("%s of five: %v\n%s", set, err, out)
+		}
+	}
+	if out, err := cluster.kubectl(t.Context(), "", "scale", "-n", in, "statefulset", "vibemesh-nats", "--replicas=3"); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if out, err := helm(t.Context(), in, append([]string{"upgrade", "--set", "nats.replicas=3"}, args...)...); err != nil {
+		t.Errorf("after two were taken out: %v\n%s", err, out)
+	}
+}
+
+// TestLargerVolumes: Kubernetes refuses them in a StatefulSet that is there, after the
+// upgrade has changed half of the release; so the chart says it first, and how to.
+func TestLargerVolumes(t *testing.T) {
+	in := "larger-volumes"
+	if err := cluster.namespace(t.Context(), in, "restricted"); err != nil {
+		t.Fatal(err)
+	}
+	args := []string{release, chartDir, "--no-hooks", "--values", chartDir + "/ci/01-minimal-values.yaml"}
+	if out, err := helm(t.Context(), in, append([]string{"install"}, args...)...); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if out, err := helm(t.Context(), in, append([]string{"upgrade", "--set", "nats.storage.size=51200Mi"}, args...)...); err != nil {
+		t.Errorf("the same size in other words: %v\n%s", err, out)
+	}
+	for _, set := range []string{"nats.storage.size=100Gi", "nats.storage.storageClassName=fast"} {
+		if out, err := helm(t.Context(), in, append([]string{"upgrade", "--set", set}, args...)...); err == nil || !strings.Contains(err.Error()+out, "--cascade=orphan") {
+			t.Errorf("%s: %v\n%s", set, err, out)
+		}
+	}
+	// Orphans are let go by a controller, which does not run here.
+	if out, err := cluster.kubectl(t.Context(), "", "delete", "-n", in, "statefulset", "vibemesh-nats", "--cascade=background"); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if out, err := helm(t.Context(), in, append([]string{"upgrade", "--set", "nats.storage.size=100Gi"}, args...)...); err != nil {
+		t.Errorf("after the StatefulSet was deleted: %v\n%s", err, out)
+	}
+}

@@ -27,12 +27,7 @@
 {{- if and .nats.enabled (gt (int (dig "WS_REPLICAS" 1 .settings)) (int .nats.replicas)) -}}
 {{- $wrong = append $wrong (printf "settings.WS_REPLICAS is %d, but nats.replicas only %d: the log cannot have more replicas than there are servers" (int .settings.WS_REPLICAS) (int .nats.replicas)) -}}
 {{- end -}}
-{{- if and .nats.enabled (gt (int .nats.replicas) 1) (not .provision.allowDataLoss) -}}
-{{- $there := lookup "apps/v1" "StatefulSet" $.Release.Namespace (printf "%s-nats" (include "vibemesh.fullname" $)) -}}
-{{- if eq (int (dig "spec" "replicas" 0 (default (dict) $there))) 1 -}}
-{{- $wrong = append $wrong (printf "nats.replicas is %d, but the release has one server: nats-server removes what it stored alone when it joins a cluster, so the log would be lost; back it up, set provision.allowDataLoss=true for this upgrade, and restore it" (int .nats.replicas)) -}}
-{{- end -}}
-{{- end -}}
+{{- $wrong = concat $wrong (include "vibemesh.wrongNames" $ | splitList "\n" | compact) (include "vibemesh.wrongServers" $ | splitList "\n" | compact) -}}
 
 {{- $a := .edge.autoscaling -}}
 {{- if gt (int $a.minReplicas) (int $a.maxReplicas) -}}

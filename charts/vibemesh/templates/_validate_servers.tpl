@@ -1,0 +1,23 @@
+{{/* What is wrong with a change of the NATS servers that are there, a line each: said before anything is changed. */}}
+{{- define "vibemesh.wrongServers" -}}
+{{- $nats := .Values.nats -}}
+{{- $name := printf "%s-nats" (include "vibemesh.fullname" .) -}}
+{{- $there := default (dict) (and $nats.enabled (lookup "apps/v1" "StatefulSet" .Release.Namespace $name)) -}}
+{{- $have := int (dig "spec" "replicas" 0 $there) -}}
+{{- $want := int $nats.replicas -}}
+{{- if and $have (not .Values.provision.allowDataLoss) }}
+{{- if and (eq $have 1) (gt $want 1) }}
+{{ printf "nats.replicas is %d, but the release has one server: nats-server removes what it stored alone when it joins a cluster, so the log would be lost; back it up, set provision.allowDataLoss=true for this upgrade, and restore it" $want }}
+{{- else if and (gt $have 1) (eq $want 1) }}
+{{ printf "nats.replicas is 1, but the release has %d servers: one alone may lack what the others stored; back the log up, set provision.allowDataLoss=true for this upgrade, and restore it" $have }}
+{{- else if lt $want $have }}
+{{ printf "nats.replicas is %d, but the release has %d servers: a log whose copies are on those that go would have no leader; take out one after the other before, by `kubectl scale statefulset %s` and `nats server raft peer-remove`, until there are %d" $want $have $name $want }}
+{{- end }}
+{{- end }}
+{{- range $claim := dig "spec" "volumeClaimTemplates" (list) $there }}
+{{- $size := dig "spec" "resources" "requests" "storage" "" $claim }}
+{{- if or (ne (include "vibemesh.bytes" $size) (include "vibemesh.bytes" $nats.storage.size)) (ne (dig "spec" "storageClassName" "" $claim) $nats.storage.storageClassName) }}
+{{ printf "nats.storage is %s of class %q, but the servers have volumes of %s of class %q, and Kubernetes does not let a StatefulSet change them: enlarge the PersistentVolumeClaims, then `kubectl delete statefulset %s --cascade=orphan`, and upgrade again" $nats.storage.size $nats.storage.storageClassName $size (dig "spec" "storageClassName" "" $claim) $name }}
+{{- end }}
+{{- end }}
+{{- end -}}

@@ -162,9 +162,9 @@ func (c *controlPlane) prepare(ctx context.Context) error {
 // whatever makes pods that do not is warned of.
 func (c *controlPlane) namespace(ctx context.Context, name, level string) error {
 	_, err := c.kubectl(ctx, fmt.Sprintf(`
-{apiVersion: v1, kind: Namespace, metadata: {name: %[1]s, labels: {pod-security.kubernetes.io/enforce: %[2]s, pod-security.kubernetes.io/warn: %[2]s}}}
+{apiVersion: v1, kind: Namespace, metadata: {name: "%[1]s", labels: {pod-security.kubernetes.io/enforce: %[2]s, pod-security.kubernetes.io/warn: %[2]s}}}
 ---
-{apiVersion: v1, kind: ServiceAccount, metadata: {name: default, namespace: %[1]s}}
+{apiVersion: v1, kind: ServiceAccount, metadata: {name: default, namespace: "%[1]s"}}
 `, name, level), "apply", "-f", "-")
 	return err
 }

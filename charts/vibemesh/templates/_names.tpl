@@ -24,40 +24,39 @@
 
 {{/* What pods are selected by; never changes in the life of a release. Takes (dict "root" $ "component" "edge"). */}}
 {{- define "vibemesh.selector" -}}
-app.kubernetes.io/name: {{ include "vibemesh.name" .root }}
-app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/name: {{ include "vibemesh.name" .root | quote }}
+app.kubernetes.io/instance: {{ .root.Release.Name | quote }}
 app.kubernetes.io/component: {{ .component }}
 {{- end -}}
 
-{{/* Labels of pods: nothing that changes with the chart alone, since each change moves everybody to new pods. */}}
+{{/* Labels of pods: nothing that changes with the chart alone, since each change moves everybody to new pods. Takes root,
+component, and labels of the pods' own if there are. */}}
 {{- define "vibemesh.podLabels" -}}
 {{ include "vibemesh.selector" . }}
 app.kubernetes.io/part-of: vibemesh
-{{- with .root.Values.commonLabels }}
+{{- with merge (dict) (default (dict) .labels) .root.Values.commonLabels }}
 {{ toYaml . }}
 {{- end }}
 {{- end -}}
 
+{{/* Labels of an object. Takes root, component, and labels of its own if it has some. */}}
 {{- define "vibemesh.labels" -}}
 {{ include "vibemesh.selector" . }}
 app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
 app.kubernetes.io/part-of: vibemesh
 app.kubernetes.io/managed-by: {{ .root.Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
-{{- with .root.Values.commonLabels }}
+{{- with merge (dict) (default (dict) .labels) .root.Values.commonLabels }}
 {{ toYaml . }}
 {{- end }}
 {{- end -}}
 
-{{/* metadata of an object. Takes root, component, and name (what is put behind the release's) if it has one, annotations if any. */}}
+{{/* metadata of an object. Takes root, component, and name (what is put behind the release's) if it has one, labels and annotations if any. */}}
 {{- define "vibemesh.metadata" -}}
-name: {{ include "vibemesh.fullname" .root }}{{ with .name }}-{{ . }}{{ end }}
-namespace: {{ .root.Release.Namespace }}
+name: "{{ include "vibemesh.fullname" .root }}{{ with .name }}-{{ . }}{{ end }}"
+namespace: {{ .root.Release.Namespace | quote }}
 labels:
   {{- include "vibemesh.labels" . | nindent 2 }}
-  {{- with .labels }}
-  {{- toYaml . | nindent 2 }}
-  {{- end }}
 {{- with .annotations }}
 annotations:
   {{- toYaml . | nindent 2 }}

@@ -16,6 +16,6 @@
 - ports: [{port: {{ $.port }}}]
   from:
     - namespaceSelector:
-        matchLabels: {kubernetes.io/metadata.name: {{ . }}}
+        matchLabels: {kubernetes.io/metadata.name: {{ . | quote }}}
 {{- end -}}
 {{- end -}}

@@ -24,7 +24,7 @@ capabilities:
 {{- with $nats.credentials.existingSecret }}
 - name: nats-credentials
   secret:
-    secretName: {{ . }}
+    secretName: {{ . | quote }}
     defaultMode: 0440
     items:
       - {key: {{ $.role }}.creds, path: {{ $.role }}.creds}
@@ -32,7 +32,7 @@ capabilities:
 {{- with (default $nats.tls.existingSecret $nats.tls.caSecret) }}
 - name: nats-ca
   secret:
-    secretName: {{ . }}
+    secretName: {{ . | quote }}
     defaultMode: 0440
     items:
       - {key: ca.crt, path: ca.crt}
@@ -40,7 +40,7 @@ capabilities:
 {{- with $nats.tls.clientSecret }}
 - name: nats-tls
   secret:
-    secretName: {{ . }}
+    secretName: {{ . | quote }}
     defaultMode: 0440
     items:
       - {key: tls.crt, path: tls.crt}
@@ -49,7 +49,7 @@ capabilities:
 {{- if and .tls .root.Values.tls.existingSecret }}
 - name: tls
   secret:
-    secretName: {{ .root.Values.tls.existingSecret }}
+    secretName: {{ .root.Values.tls.existingSecret | quote }}
     defaultMode: 0440
 {{- end }}
 {{- end -}}
@@ -90,7 +90,7 @@ capabilities:
 {{/* Where pods may run. Takes values. */}}
 {{- define "vibemesh.placement" -}}
 {{- with .priorityClassName }}
-priorityClassName: {{ . }}
+priorityClassName: {{ . | quote }}
 {{- end }}
 {{- with .nodeSelector }}
 nodeSelector:
@@ -110,7 +110,7 @@ affinity:
 {{- with .Values.imagePullSecrets }}
 imagePullSecrets:
   {{- range . }}
-  - name: {{ . }}
+  - name: {{ . | quote }}
   {{- end }}
 {{- end }}
 {{- end -}}
@@ -142,10 +142,7 @@ spec:
   template:
     metadata:
       labels:
-        {{- include "vibemesh.podLabels" . | nindent 8 }}
-        {{- with $v.podLabels }}
-        {{- toYaml . | nindent 8 }}
-        {{- end }}
+        {{- include "vibemesh.podLabels" (dict "root" $root "component" .component "labels" $v.podLabels) | nindent 8 }}
       annotations:
         checksum/settings: {{ include "vibemesh.settings" $root | sha256sum }}
         {{- with $root.Values.publishSecret.value }}
@@ -155,7 +152,7 @@ spec:
         {{- toYaml . | nindent 8 }}
         {{- end }}
     spec:
-      serviceAccountName: {{ include "vibemesh.serviceAccount" $root }}
+      serviceAccountName: {{ include "vibemesh.serviceAccount" $root | quote }}
       automountServiceAccountToken: false
       enableServiceLinks: false
       {{- include "vibemesh.pullSecrets" $root | nindent 6 }}
@@ -182,9 +179,9 @@ spec:
             - {name: ops, containerPort: 9090}
           envFrom:
             {{- with $root.Values.existingConfigMap }}
-            - configMapRef: {name: {{ . }}}
+            - configMapRef: {name: {{ . | quote }}}
             {{- end }}
-            - configMapRef: {name: {{ include "vibemesh.fullname" $root }}}
+            - configMapRef: {name: {{ include "vibemesh.fullname" $root | quote }}}
           env:
             - name: WS_NODE
               valueFrom: {fieldRef: {fieldPath: metadata.name}}
@@ -192,7 +189,7 @@ spec:
             - {name: WS_OPS_ADDR, value: ":9090"}
             - {name: WS_DRAIN_TIMEOUT, value: {{ $v.drainTimeoutSeconds }}s}
             {{- if eq .component "edge" }}
-            - {name: WS_CONNECTION_THRESHOLD, value: {{ $v.maxSessions | quote }}}
+            - {name: WS_CONNECTION_THRESHOLD, value: {{ int64 $v.maxSessions | quote }}}
             - {name: WS_RING_BYTES, value: {{ $v.ringMiB }}MiB}
             {{- end }}
             {{- with include "vibemesh.gomemlimit" (dict "resources" $v.resources "kernel" .kernel) }}
@@ -203,8 +200,8 @@ spec:
             - name: WS_PUBLISH_SECRET
               valueFrom:
                 secretKeyRef:
-                  name: {{ default (include "vibemesh.fullname" $root) $root.Values.publishSecret.existingSecret }}
-                  key: {{ ternary $root.Values.publishSecret.key "WS_PUBLISH_SECRET" (ne $root.Values.publishSecret.existingSecret "") }}
+                  name: {{ default (include "vibemesh.fullname" $root) $root.Values.publishSecret.existingSecret | quote }}
+                  key: {{ ternary $root.Values.publishSecret.key "WS_PUBLISH_SECRET" (ne $root.Values.publishSecret.existingSecret "") | quote }}
             {{- end }}
             {{- if $root.Values.tls.existingSecret }}
             - {name: WS_TLS_CERT, value: /etc/vibemesh/tls/tls.crt}

@@ -5,7 +5,7 @@ metadata:
 spec:
   restartPolicy: Never
   {{- /* Nothing else of the release exists when a hook runs, but what an earlier one has left. */}}
-  serviceAccountName: {{ include "vibemesh.serviceAccount" . }}
+  serviceAccountName: {{ include "vibemesh.serviceAccount" . | quote }}
   automountServiceAccountToken: false
   enableServiceLinks: false
   {{- include "vibemesh.pullSecrets" . | nindent 2 }}
@@ -21,7 +21,7 @@ spec:
         {{- include "vibemesh.securityContext" . | nindent 8 }}
       {{- with .Values.existingConfigMap }}
       envFrom:
-        - configMapRef: {name: {{ . }}}
+        - configMapRef: {name: {{ . | quote }}}
       {{- end }}
       env:
         - name: WS_NODE

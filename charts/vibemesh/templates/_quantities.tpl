@@ -1,6 +1,6 @@
 {{/* A Kubernetes quantity such as 512Mi, 1.5G or 250m as a number. */}}
 {{- define "vibemesh.quantity" -}}
-{{- $q := toString . -}}
+{{- $q := include "vibemesh.setting" . -}}
 {{- $factors := dict "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776 "m" 0.001 "k" 1000 "M" 1000000 "G" 1000000000 "T" 1000000000000 -}}
 {{- $number := regexFind "^[0-9.]+" $q -}}
 {{- $unit := trimPrefix $number $q -}}

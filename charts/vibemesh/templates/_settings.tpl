@@ -49,6 +49,10 @@
 {{- end }}
 {{- end -}}
 
+{{- define "vibemesh.otelAttributes" -}}
+k8s.pod.name=$(WS_NODE),k8s.namespace.name={{ .Release.Namespace }}{{ range $k, $v := .Values.otel.resourceAttributes }},{{ $k }}={{ $v }}{{ end }}
+{{- end -}}
+
 {{/* Where traces go, by the standard names. */}}
 {{- define "vibemesh.otelEnv" -}}
 {{- with .Values.otel -}}
@@ -64,7 +68,7 @@
 - name: OTEL_TRACES_SAMPLER_ARG
   value: {{ .samplerArg | quote }}
 - name: OTEL_RESOURCE_ATTRIBUTES
-  value: k8s.pod.name=$(WS_NODE),k8s.namespace.name={{ $.Release.Namespace }}{{ range $k, $v := .resourceAttributes }},{{ $k }}={{ $v }}{{ end }}
+  value: {{ include "vibemesh.otelAttributes" $ | quote }}
 {{- end }}
 {{- end }}
 {{- end -}}

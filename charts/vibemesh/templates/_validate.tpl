@@ -46,7 +46,7 @@
 {{- if $limit -}}
 {{- $need := add (include "vibemesh.edgeHeapBytes" $ | int64) (include "vibemesh.edgeKernelBytes" $ | int64) -}}
 {{- if lt (include "vibemesh.bytes" $limit | int64) $need -}}
-{{- $wrong = append $wrong (printf "edge.resources.limits.memory is %s: edge.maxSessions=%d sockets and a ring of %d MiB need %dMi" $limit (int .edge.maxSessions) (int .edge.ringMiB) (add 1 (div $need 1048576))) -}}
+{{- $wrong = append $wrong (printf "edge.resources.limits.memory is %v: edge.maxSessions=%d sockets and a ring of %d MiB need %dMi" (include "vibemesh.setting" $limit) (int .edge.maxSessions) (int .edge.ringMiB) (add 1 (div $need 1048576))) -}}
 {{- end -}}
 {{- end -}}
 
@@ -54,7 +54,7 @@
 {{- range $name, $limit := default (dict) $resources.limits -}}
 {{- $request := dig $name "" (default (dict) $resources.requests) -}}
 {{- if and $request $limit (gt (include "vibemesh.quantity" $request | float64) (include "vibemesh.quantity" $limit | float64)) -}}
-{{- $wrong = append $wrong (printf "%s.resources.requests.%s is %s, above its limit of %s" $part $name (toString $request) (toString $limit)) -}}
+{{- $wrong = append $wrong (printf "%s.resources.requests.%s is %s, above its limit of %s" $part $name (include "vibemesh.setting" $request) (include "vibemesh.setting" $limit)) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}

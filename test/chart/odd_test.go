@@ -1,0 +1,82 @@
+package chart_test
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// minimal are arguments for the values of ci/01 with others, in YAML as in a file, over them.
+func minimal(t *testing.T, more string) []string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "values.yaml")
+	if err := os.WriteFile(file, []byte(more), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return []string{"--values", chartDir + "/ci/01-minimal-values.yaml", "--values", file}
+}
+
+// TestNumbers: what a file of values has as a number comes to Helm as a floating one,
+// whose text has an exponent from a million on.
+func TestNumbers(t *testing.T) {
+	all := render(t, minimal(t, `
+edge:
+  maxSessions: 1500000
+  autoscaling: {kind: hpa, targetSessions: 1200000}
+  resources: {requests: {cpu: 8, memory: 8589934592}, limits: {memory: 17179869184}}
+`)...)
+	env := environment(dig(all.get("Deployment", "vibemesh-edge"), "spec", "template", "spec", "containers", 0))
+	if got := env["WS_CONNECTION_THRESHOLD"]; got != "1500000" {
+		t.Errorf("WS_CONNECTION_THRESHOLD is %q", got)
+	}
+	if got := env["GOMEMLIMIT"]; got != "8549882265" {
+		t.Errorf("GOMEMLIMIT is %q", got)
+	}
+	if got := text(all.get("HorizontalPodAutoscaler", "vibemesh-edge"), "spec", "metrics", 0, "pods", "target", "averageValue"); got != "1200000" {
+		t.Errorf("the HorizontalPodAutoscaler aims at %q", got)
+	}
+}
+
+// TestOddNames has the API server take names that YAML would read as something else than
+// text, and labels from two sides.
+func TestOddNames(t *testing.T) {
+	in := "2024"
+	if err := cluster.namespace(t.Context(), in, "restricted"); err != nil {
+		t.Fatal(err)
+	}
+	for name, more := range map[string]string{
+		"names": `
+nameOverride: "1"
+fullnameOverride: "null"
+nats: {credentials: {existingSecret: "1"}, tls: {existingSecret: "2", clientSecret: "3"}, storage: {storageClassName: "4"}}
+publishSecret: {existingSecret: "5", key: "6"}
+tls: {existingSecret: "7"}
+existingConfigMap: "8"
+imagePullSecrets: ["9"]
+serviceAccount: {name: "10"}
+ingress: {enabled: true, className: "11", hosts: [a.example.com], tlsSecret: "12"}
+networkPolicy: {monitoringNamespace: "13"}
+metrics: {serviceMonitor: {enabled: true}}
+otel: {endpoint: "http://collector:4318", resourceAttributes: {team: "a: b # c"}}
+`,
+		"labels": `
+fullnameOverride: mesh
+commonLabels: {team: all, tier: "1"}
+edge: {podLabels: {team: edges}}
+metrics: {podMonitor: {enabled: true, labels: {team: monitors}}, dashboard: {enabled: true, labels: {team: dashboards}}}
+`,
+	} {
+		out, err := helm(t.Context(), in, append([]string{"template", "20", chartDir}, minimal(t, more)...)...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, o := range parse(t, out).of("ServiceAccount") {
+			if _, err := apply(t.Context(), in, marshal(t, o)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := apply(t.Context(), in, out, "--dry-run=server"); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

@@ -385,3 +385,46 @@ func TestRules(t *testing.T) {
 		t.Error("the dashboard is not that of deploy/grafana")
 	}
 }
+
+// TestSeenWhileDraining: a Service lets go of a pod that ends, and so would a
+// ServiceMonitor, just when it drains; unless the Service is for those that are not ready, too.
+func TestSeenWhileDraining(t *testing.T) {
+	all := render(t, "--values", chartDir+"/ci/10-monitoring-values.yaml")
+	for name, want := range map[string]bool{"vibemesh-edge-ops": true, "vibemesh-api-ops": true, "vibemesh-edge": false, "vibemesh-api": false} {
+		if got := dig(all.get("Service", name), "spec", "publishNotReadyAddresses") == true; got != want {
+			t.Errorf("%s leads to pods that are not ready: %v", name, got)
+		}
+	}
+}
+
+// TestPlacement holds that no pod of the release waits for a node that there is not: one
+// server needs no zone, and the pods of Job and test go where the APIs do.
+func TestPlacement(t *testing.T) {
+	one := render(t, "--values", chartDir+"/ci/03-trial-values.yaml").get("StatefulSet", "vibemesh-nats")
+	for _, c := range list(one, "spec", "template", "spec", "topologySpreadConstraints") {
+		if text(c, "whenUnsatisfiable") != "ScheduleAnyway" {
+			t.Errorf("one server waits for a node with %s", text(c, "topologyKey"))
+		}
+	}
+	for _, o := range render(t, "--values", chartDir+"/ci/12-placement-values.yaml") {
+		if p := podTemplate(o); p != nil && o.kind() != "StatefulSet" && (text(p, "spec", "nodeSelector", "pool") != "edge" || list(p, "spec", "tolerations") == nil) {
+			t.Errorf("%s does not go where values say", o.id())
+		}
+	}
+}
+
+// TestDNS holds that every pod can look up names where these are not kube-dns's.
+func TestDNS(t *testing.T) {
+	for file, want := range map[string]string{"01-minimal": "53 53", "12-placement": "5353 5353"} {
+		policies := render(t, "--values", chartDir+"/ci/"+file+"-values.yaml").of("NetworkPolicy")
+		if len(policies) != 5 {
+			t.Errorf("%s: %d policies", file, len(policies))
+		}
+		for _, p := range policies {
+			rule := dig(p, "spec", "egress", 0)
+			if got := fmt.Sprint(number(rule, "ports", 0, "port"), " ", number(rule, "ports", 1, "port")); got != want || list(rule, "to") == nil {
+				t.Errorf("%s: %s looks names up on ports %s, want %s", file, p.id(), got, want)
+			}
+		}
+	}
+}

@@ -1,4 +1,7 @@
 {{- define "vibemesh.toDNS" -}}
+{{- if .Values.networkPolicy.dns -}}
+{{ toYaml .Values.networkPolicy.dns }}
+{{- else -}}
 - ports:
     - {port: 53, protocol: UDP}
     - {port: 53, protocol: TCP}
@@ -8,6 +11,7 @@
         matchLabels: {k8s-app: kube-dns}
     # The cache on each node, where there is one.
     - ipBlock: {cidr: 169.254.20.10/32}
+{{- end -}}
 {{- end -}}
 
 {{/* What a Prometheus of the namespace for monitoring reaches. Takes root and port. */}}

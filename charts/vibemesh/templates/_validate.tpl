@@ -29,6 +29,18 @@
 {{- end -}}
 {{- $wrong = concat $wrong (include "vibemesh.wrongNames" $ | splitList "\n" | compact) (include "vibemesh.wrongServers" $ | splitList "\n" | compact) -}}
 
+{{- with .edge.service -}}
+{{- if and (eq .type "ClusterIP") .externalTrafficPolicy -}}
+{{- $wrong = append $wrong "edge.service.externalTrafficPolicy is set, but edge.service.type is ClusterIP: it is for NodePort and LoadBalancer" -}}
+{{- end -}}
+{{- if and (ne .type "LoadBalancer") (or .loadBalancerClass .loadBalancerSourceRanges) -}}
+{{- $wrong = append $wrong (printf "edge.service.loadBalancerClass or loadBalancerSourceRanges is set, but edge.service.type is %s: they are for LoadBalancer" .type) -}}
+{{- end -}}
+{{- end -}}
+{{- if and .nats.enabled (not .nats.image.tag) (not .nats.image.digest) -}}
+{{- $wrong = append $wrong "nats.image.tag is empty: name the version, such as the one that the chart has by itself, or a digest" -}}
+{{- end -}}
+
 {{- $a := .edge.autoscaling -}}
 {{- if gt (int $a.minReplicas) (int $a.maxReplicas) -}}
 {{- $wrong = append $wrong "edge.autoscaling.minReplicas is above maxReplicas" -}}

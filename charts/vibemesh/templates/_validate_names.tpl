@@ -10,6 +10,8 @@
 {{- range $key, $_ := $labels }}
 {{- if regexMatch "^(app\\.kubernetes\\.io/(name|instance|component|version|part-of|managed-by)|helm\\.sh/chart|vibemesh\\.io/ops)$" $key }}
 {{ printf "%s has %s, which is the chart's own: Services and policies find pods by it, or Helm its objects; take another label" $value $key }}
+{{- else if not (regexMatch "^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$" $key) }}
+{{ printf "%s has %q, which Kubernetes does not take as the key of a label" $value $key }}
 {{- end }}
 {{- end }}
 {{- end }}

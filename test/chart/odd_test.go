@@ -3,6 +3,7 @@ package chart_test
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -78,5 +79,29 @@ metrics: {podMonitor: {enabled: true, labels: {team: monitors}}, dashboard: {ena
 		if _, err := apply(t.Context(), in, out, "--dry-run=server"); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// TestWithoutResources: null takes defaults away, as {} does not, and a GOMEMLIMIT of
+// somebody's own goes in place of the chart's, not beside it.
+func TestWithoutResources(t *testing.T) {
+	all := render(t, minimal(t, `
+edge: {resources: null}
+api: {resources: null}
+nats: {resources: null}
+provision: {resources: null}
+`)...)
+	for _, o := range all {
+		c := dig(podTemplate(o), "spec", "containers", 0)
+		if c == nil || o.kind() == "Pod" {
+			continue
+		}
+		if got := mapping(c, "resources"); len(got) != 0 {
+			t.Errorf("%s: %v", o.id(), got)
+		}
+	}
+	own := render(t, minimal(t, `{edge: {extraEnv: [{name: GOMEMLIMIT, value: 1GiB}]}}`)...).get("Deployment", "vibemesh-edge")
+	if n := strings.Count(marshal(t, own), "GOMEMLIMIT"); n != 1 {
+		t.Errorf("GOMEMLIMIT is there %d times", n)
 	}
 }

@@ -183,31 +183,7 @@ spec:
             {{- end }}
             - configMapRef: {name: {{ include "vibemesh.fullname" $root | quote }}}
           env:
-            - name: WS_NODE
-              valueFrom: {fieldRef: {fieldPath: metadata.name}}
-            - {name: WS_ADDR, value: ":8080"}
-            - {name: WS_OPS_ADDR, value: ":9090"}
-            - {name: WS_DRAIN_TIMEOUT, value: {{ $v.drainTimeoutSeconds }}s}
-            {{- if eq .component "edge" }}
-            - {name: WS_CONNECTION_THRESHOLD, value: {{ int64 $v.maxSessions | quote }}}
-            - {name: WS_RING_BYTES, value: {{ $v.ringMiB }}MiB}
-            {{- end }}
-            {{- with include "vibemesh.gomemlimit" (dict "resources" $v.resources "kernel" .kernel) }}
-            - {name: GOMEMLIMIT, value: {{ . | quote }}}
-            {{- end }}
-            {{- include "vibemesh.natsEnv" (dict "root" $root "role" .component) | nindent 12 }}
-            {{- if or $root.Values.publishSecret.existingSecret $root.Values.publishSecret.value }}
-            - name: WS_PUBLISH_SECRET
-              valueFrom:
-                secretKeyRef:
-                  name: {{ default (include "vibemesh.fullname" $root) $root.Values.publishSecret.existingSecret | quote }}
-                  key: {{ ternary $root.Values.publishSecret.key "WS_PUBLISH_SECRET" (ne $root.Values.publishSecret.existingSecret "") | quote }}
-            {{- end }}
-            {{- if $root.Values.tls.existingSecret }}
-            - {name: WS_TLS_CERT, value: /etc/vibemesh/tls/tls.crt}
-            - {name: WS_TLS_KEY, value: /etc/vibemesh/tls/tls.key}
-            {{- end }}
-            {{- include "vibemesh.otelEnv" $root | nindent 12 }}
+            {{- include "vibemesh.env" . | nindent 12 }}
             {{- with $v.extraEnv }}
             {{- toYaml . | nindent 12 }}
             {{- end }}
@@ -232,7 +208,7 @@ spec:
             preStop:
               sleep: {seconds: {{ $v.preStopSeconds }}}
           resources:
-            {{- toYaml $v.resources | nindent 12 }}
+            {{- toYaml (default (dict) $v.resources) | nindent 12 }}
           volumeMounts:
             {{- include "vibemesh.volumeMounts" (dict "root" $root "tls" true) | nindent 12 }}
       volumes:

@@ -31,7 +31,7 @@ spec:
         {{- end }}
         {{- include "vibemesh.natsEnv" (dict "root" . "role" "provision") | nindent 8 }}
       resources:
-        {{- toYaml .Values.provision.resources | nindent 8 }}
+        {{- toYaml (default (dict) .Values.provision.resources) | nindent 8 }}
       volumeMounts:
         {{- include "vibemesh.volumeMounts" (dict "root" . "tls" false) | nindent 8 }}
   volumes:

@@ -24,7 +24,7 @@
 
 {{/* GOMEMLIMIT of a container with a memory limit: nine tenths of what the kernel leaves of it. Takes resources and kernel (bytes). */}}
 {{- define "vibemesh.gomemlimit" -}}
-{{- with dig "limits" "memory" "" .resources -}}
+{{- with dig "limits" "memory" "" (default (dict) .resources) -}}
 {{- div (mul (sub (include "vibemesh.bytes" . | int64) ($.kernel | int64)) 9) 10 -}}
 {{- end -}}
 {{- end -}}

@@ -27,7 +27,7 @@
 {{- if and .nats.enabled (gt (int (dig "WS_REPLICAS" 1 .settings)) (int .nats.replicas)) -}}
 {{- $wrong = append $wrong (printf "settings.WS_REPLICAS is %d, but nats.replicas only %d: the log cannot have more replicas than there are servers" (int .settings.WS_REPLICAS) (int .nats.replicas)) -}}
 {{- end -}}
-{{- $wrong = concat $wrong (include "vibemesh.wrongNames" $ | splitList "\n" | compact) (include "vibemesh.wrongServers" $ | splitList "\n" | compact) -}}
+{{- $wrong = concat $wrong (include "vibemesh.wrongNames" $ | splitList "\n" | compact) (include "vibemesh.wrongEnv" $ | splitList "\n" | compact) (include "vibemesh.wrongServers" $ | splitList "\n" | compact) -}}
 
 {{- with .edge.service -}}
 {{- if and (eq .type "ClusterIP") .externalTrafficPolicy -}}
@@ -54,7 +54,7 @@
 {{- if and (eq $a.kind "keda") (not $a.keda.serverAddress) -}}
 {{- $wrong = append $wrong "edge.autoscaling.keda.serverAddress is missing: name the Prometheus that KEDA asks, such as http://prometheus.monitoring:9090" -}}
 {{- end -}}
-{{- $limit := dig "limits" "memory" "" .edge.resources -}}
+{{- $limit := dig "limits" "memory" "" (default (dict) .edge.resources) -}}
 {{- if $limit -}}
 {{- $need := add (include "vibemesh.edgeHeapBytes" $ | int64) (include "vibemesh.edgeKernelBytes" $ | int64) -}}
 {{- if lt (include "vibemesh.bytes" $limit | int64) $need -}}
@@ -63,6 +63,7 @@
 {{- end -}}
 
 {{- range $part, $resources := dict "edge" .edge.resources "api" .api.resources "nats" .nats.resources "provision" .provision.resources -}}
+{{- $resources = default (dict) $resources -}}
 {{- range $name, $limit := default (dict) $resources.limits -}}
 {{- $request := dig $name "" (default (dict) $resources.requests) -}}
 {{- if and $request $limit (gt (include "vibemesh.quantity" $request | float64) (include "vibemesh.quantity" $limit | float64)) -}}

@@ -24,7 +24,7 @@ import (
 func TestProcesses(t *testing.T) {
 	for name, set := range map[string]string{
 		"plain": "settings.WS_PARTITIONS=2,otel.endpoint=http://127.0.0.1:9",
-		"tls":   "settings.WS_PARTITIONS=2,nats.tls.existingSecret=nats-tls,nats.tls.clientSecret=nats-tls,tls.existingSecret=ws-tls",
+		"tls":   "settings.WS_PARTITIONS=2,nats.tls.existingSecret=nats-tls,nats.tls.clientSecret=nats-tls,tls.existingSecret=ws-tls,edge.maxSessions=10000",
 	} {
 		t.Run(name, func(t *testing.T) {
 			processes(t, render(t, "--values", chartDir+"/ci/01-minimal-values.yaml", "--set", set))

@@ -81,6 +81,7 @@ func TestRefused(t *testing.T) {
 		{`edge.autoscaling.kind="hpa";edge.autoscaling.targetSessions=50000`, "edge.autoscaling.targetSessions is 50000: it has to be below edge.maxSessions"},
 		{`edge.autoscaling.kind="keda"`, "edge.autoscaling.keda.serverAddress is missing"},
 		{`edge.maxSessions=200000`, "edge.resources.limits.memory is 768Mi: edge.maxSessions=200000"},
+		{`tls.existingSecret="ws-tls"`, "edge.maxSessions=50000 sockets by TLS (tls.existingSecret) and a ring of 64 MiB need 1062Mi"},
 		{`edge.resources.limits.memory="400Mi";edge.maxSessions=1000`, "edge.resources.requests.memory is 512Mi, above its limit of 400Mi"},
 		{`api.resources.limits.cpu="200m"`, "api.resources.requests.cpu is 250m, above its limit of 200m"},
 		{`ingress.enabled=true`, "ingress.hosts is empty"},

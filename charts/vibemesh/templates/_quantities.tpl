@@ -12,14 +12,16 @@
 {{- include "vibemesh.quantity" . | float64 | floor | int64 -}}
 {{- end -}}
 
-{{/* What an edge holds outside its heap, in bytes: sockets and their buffers are the kernel's, and count as the pod's. */}}
+{{/* What an edge holds outside its heap, in bytes: sockets and their buffers are the kernel's, and count as the pod's.
+TLS that it serves takes 4 KiB more, for the kernel's TLS or for the sockets of a relay. */}}
 {{- define "vibemesh.edgeKernelBytes" -}}
-{{- mul .Values.edge.maxSessions 5120 -}}
+{{- mul .Values.edge.maxSessions (ternary 9216 5120 (ne .Values.tls.existingSecret "")) -}}
 {{- end -}}
 
-{{/* What an edge's heap may come to, in bytes: the program, the ring and 0.8 KiB a session; twice, since the collector waits for that much. */}}
+{{/* What an edge's heap may come to, in bytes: the program, the ring and 0.8 KiB a session; twice, since the collector waits for that much.
+TLS takes 8 KiB more a session wherever the kernel does not do it, which nobody knows before: nodes without the module, TLS 1.2. */}}
 {{- define "vibemesh.edgeHeapBytes" -}}
-{{- add 67108864 (mul 2 .Values.edge.ringMiB 1048576) (mul .Values.edge.maxSessions 820) -}}
+{{- add 67108864 (mul 2 .Values.edge.ringMiB 1048576) (mul .Values.edge.maxSessions (ternary 9012 820 (ne .Values.tls.existingSecret ""))) -}}
 {{- end -}}
 
 {{/* GOMEMLIMIT of a container with a memory limit: nine tenths of what the kernel leaves of it. Takes resources and kernel (bytes). */}}

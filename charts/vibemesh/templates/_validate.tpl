@@ -58,7 +58,7 @@
 {{- if $limit -}}
 {{- $need := add (include "vibemesh.edgeHeapBytes" $ | int64) (include "vibemesh.edgeKernelBytes" $ | int64) -}}
 {{- if lt (include "vibemesh.bytes" $limit | int64) $need -}}
-{{- $wrong = append $wrong (printf "edge.resources.limits.memory is %v: edge.maxSessions=%d sockets and a ring of %d MiB need %dMi" (include "vibemesh.setting" $limit) (int .edge.maxSessions) (int .edge.ringMiB) (add 1 (div $need 1048576))) -}}
+{{- $wrong = append $wrong (printf "edge.resources.limits.memory is %v: edge.maxSessions=%d sockets%s and a ring of %d MiB need %dMi" (include "vibemesh.setting" $limit) (int .edge.maxSessions) (ternary " by TLS (tls.existingSecret)" "" (ne .tls.existingSecret "")) (int .edge.ringMiB) (add 1 (div $need 1048576))) -}}
 {{- end -}}
 {{- end -}}
 

@@ -1,0 +1,30 @@
+package chart_test
+
+import (
+	"strings"
+	"testing"
+)
+
+// TestNotes holds what is told after an installation to what was installed.
+func TestNotes(t *testing.T) {
+	const nothing = "Nothing leads in from outside yet"
+	for _, row := range []struct{ set, says, not string }{
+		{"edge.replicas=3", nothing, "PROXY protocol"},
+		{"edge.service.type=NodePort", "at the node port of svc/vibemesh-edge", nothing},
+		{"edge.service.type=LoadBalancer", "at the load balancer of svc/vibemesh-edge", nothing},
+		{"ingress.enabled=true,ingress.hosts[0]=ws.example.com", "ws://ws.example.com/api/v1/ws", nothing},
+		{"settings.WS_PROXY_PROTOCOL=true", "api.extraEnv", "no such thing"},
+		{"nats.replicas=1", "NATS: nats://vibemesh-nats.notes.svc:4222", "The certificate in"},
+		{"nats.tls.existingSecret=nats-tls", "NATS: tls://vibemesh-nats.notes.svc:4222", "One server"},
+		{"nats.tls.existingSecret=nats-tls", "The certificate in nats-tls has to be for these names", "One server"},
+	} {
+		out, err := helm(t.Context(), "notes", "install", release, chartDir, "--dry-run=client", "--values", chartDir+"/ci/01-minimal-values.yaml", "--set", row.set)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, notes, ok := strings.Cut(out, "NOTES:")
+		if !ok || !strings.Contains(notes, row.says) || strings.Contains(notes, row.not) {
+			t.Errorf("with %s, not %q, or %q:\n%s", row.set, row.says, row.not, notes)
+		}
+	}
+}

@@ -293,14 +293,25 @@ func TestRollOut(t *testing.T) {
 
 // TestScrapedWhileDraining: a pod that is told to stop leaves the Endpoints of a Service that
 // does not publish who is not ready, and with them Prometheus, which is to see a drain that
-// gets stuck. Then the name that `helm test` asks is also that of pods that drain: it asks again.
+// gets stuck. Clients are led to ready ones alone. Then the name that `helm test` asks is also
+// that of pods that drain: it asks again.
 func TestScrapedWhileDraining(t *testing.T) {
 	all := render(t, "--values", chartDir+"/ci/10-monitoring-values.yaml")
 	selector := mapping(all.of("ServiceMonitor")[0], "spec", "selector", "matchLabels")
+	scraped := 0
 	for _, s := range all.of("Service") {
-		if contains(mapping(s, "metadata", "labels"), selector) && dig(s, "spec", "publishNotReadyAddresses") != true {
-			t.Errorf("%s: Prometheus loses its pods when they begin to drain", s.id())
+		all, nats := dig(s, "spec", "publishNotReadyAddresses") == true, strings.Contains(s.id(), "nats")
+		if ops := contains(mapping(s, "metadata", "labels"), selector); ops {
+			scraped++
+			if !all {
+				t.Errorf("%s: Prometheus loses its pods when they begin to drain", s.id())
+			}
+		} else if all && !nats {
+			t.Errorf("%s leads clients to pods that are not ready", s.id())
 		}
+	}
+	if scraped != 2 {
+		t.Errorf("%d services are scraped, want those of edges and APIs", scraped)
 	}
 	spec := mapping(all.get("Pod", "vibemesh-test"), "spec")
 	if deadline, ok := dig(spec, "activeDeadlineSeconds").(int); spec["restartPolicy"] != "OnFailure" || !ok || deadline < 60 {
@@ -383,17 +394,6 @@ func TestRules(t *testing.T) {
 	}
 	if got := text(all.get("ConfigMap", "vibemesh-dashboard"), "data", "vibemesh.json"); strings.TrimSpace(got) != strings.TrimSpace(read(t, "deploy/grafana/vibemesh.json")) {
 		t.Error("the dashboard is not that of deploy/grafana")
-	}
-}
-
-// TestSeenWhileDraining: a Service lets go of a pod that ends, and so would a
-// ServiceMonitor, just when it drains; unless the Service is for those that are not ready, too.
-func TestSeenWhileDraining(t *testing.T) {
-	all := render(t, "--values", chartDir+"/ci/10-monitoring-values.yaml")
-	for name, want := range map[string]bool{"vibemesh-edge-ops": true, "vibemesh-api-ops": true, "vibemesh-edge": false, "vibemesh-api": false} {
-		if got := dig(all.get("Service", name), "spec", "publishNotReadyAddresses") == true; got != want {
-			t.Errorf("%s leads to pods that are not ready: %v", name, got)
-		}
 	}
 }
 

@@ -94,6 +94,12 @@ func anyPartition(pattern string) string { return partitionOf.ReplaceAllString(p
 // userOf is the public key of the user that a credentials file is of.
 func userOf(t *testing.T, path string) string {
 	t.Helper()
+	return claimsOf(t, path).Subject
+}
+
+// claimsOf is the token of a credentials file.
+func claimsOf(t *testing.T, path string) *jwt.UserClaims {
+	t.Helper()
 	text, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -106,5 +112,5 @@ func userOf(t *testing.T, path string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return claims.Subject
+	return claims
 }

@@ -1,13 +1,17 @@
 package nats_test
 
 import (
+	"bytes"
 	"errors"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
+	"github.com/nats-io/jwt/v2"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nkeys"
 	"github.com/socialvibes/vibemesh/internal/credentials"
 )
 
@@ -134,8 +138,7 @@ func TestUsersExpire(t *testing.T) {
 	}
 }
 
-// TestStrangersAreRefused: no name, no password, no user of other keys, no user that says
-// of itself what it may do.
+// TestStrangersAreRefused: no name, no password, no user of other keys.
 func TestStrangersAreRefused(t *testing.T) {
 	dir, url, _ := single(t, 1)
 	other := install(t, 1)
@@ -154,5 +157,52 @@ func TestStrangersAreRefused(t *testing.T) {
 	}
 	if nc := as(t, dir, url, "sys"); nc.FlushTimeout(5*time.Second) != nil {
 		t.Error("the system account's user is refused")
+	}
+}
+
+// TestSeedsOfRolesMakeNoMore: whoever has the seed of a role makes its users, and none that
+// say of themselves what they may do, or that are of another account.
+func TestSeedsOfRolesMakeNoMore(t *testing.T) {
+	dir, url, _ := single(t, 1)
+	text, err := os.ReadFile(filepath.Join(dir, "keys", "backend.nk"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	role, err := nkeys.FromSeed(bytes.TrimSpace(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	backends, log := claimsOf(t, filepath.Join(dir, "backend.creds")).IssuerAccount, claimsOf(t, filepath.Join(dir, "edge.creds")).IssuerAccount
+	for what, more := range map[string]func(*jwt.UserClaims){
+		"":                func(*jwt.UserClaims) {},
+		"permissions":     func(c *jwt.UserClaims) { c.SetScoped(false); c.Pub.Allow.Add(">"); c.Sub.Allow.Add(">") },
+		"no scope":        func(c *jwt.UserClaims) { c.SetScoped(false) },
+		"limits":          func(c *jwt.UserClaims) { c.Limits.Subs = 1000 },
+		"a bearer":        func(c *jwt.UserClaims) { c.BearerToken = true },
+		"another account": func(c *jwt.UserClaims) { c.IssuerAccount = log },
+	} {
+		pair, err := nkeys.CreateUser()
+		if err != nil {
+			t.Fatal(err)
+		}
+		public, err := pair.PublicKey()
+		if err != nil {
+			t.Fatal(err)
+		}
+		claims := jwt.NewUserClaims(public)
+		claims.IssuerAccount = backends
+		claims.SetScoped(true)
+		more(claims)
+		token, err := claims.Encode(role)
+		if err != nil {
+			t.Fatal(err)
+		}
+		nc, err := nats.Connect(url, nats.UserJWT(func() (string, error) { return token, nil }, pair.Sign))
+		if err == nil {
+			nc.Close()
+		}
+		if refused := errors.Is(err, nats.ErrAuthorization); refused != (what != "") {
+			t.Errorf("with %q of its own: %v", what, err)
+		}
 	}
 }

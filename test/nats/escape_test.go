@@ -11,6 +11,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/socialvibes/vibemesh/internal/wire"
+	"github.com/socialvibes/vibemesh/publish"
 )
 
 // TestAcknowledgementsAreNoOrders: nats-server does not ask whether a publisher may
@@ -138,6 +139,16 @@ func TestWhatSubjectsCannotForbid(t *testing.T) {
 		"Nats-Schedule-Source": {"sv.ws.user.bob"},
 	}, nil)
 	eve.wantsTitle("for bob alone")
+
+	// Whoever knows the id of another backend's message has that one taken for a repetition.
+	send("sv.ws.user.bob", nats.Header{"Nats-Msg-Id": {"order-7@user.bob"}}, envelope("another"))
+	p, err := publish.New(as(t, dir, url, "backend", nats.ReconnectBufSize(-1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if receipt, err := p.Toast(t.Context(), publish.ToUser("bob"), publish.Toast{Title: "paid"}, publish.IdempotencyKey("order-7")); err != nil || !receipt.Duplicate {
+		t.Errorf("%+v, %v", receipt, err)
+	}
 
 	// Who may read the log has what is in it sent to any subject: an edge gives orders.
 	own := as(t, dir, url, "edge")

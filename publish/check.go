@@ -141,6 +141,8 @@ func (p *Publisher) envelope(found *InvalidError, in, eventType string, payload 
 	switch {
 	case errors.Is(err, wire.ErrEnvelopeSize):
 		found.add(in+"payload", fmt.Sprintf("is too large: an event has at most %d bytes", wire.MaxEnvelope))
+	case errors.Is(err, wire.ErrDepth):
+		found.add(in+"payload", fmt.Sprintf("must nest at most %d levels deep", wire.MaxDepth))
 	case err != nil:
 		found.add(in+"payload", "is no payload: "+err.Error())
 	}

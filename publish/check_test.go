@@ -1,6 +1,7 @@
 package publish_test
 
 import (
+	"encoding/json"
 	"errors"
 	"strings"
 	"testing"
@@ -30,6 +31,7 @@ func TestInvalid(t *testing.T) {
 		"no JSON":     {publish.NewEvent(ada, "x", func() {}), []publish.FieldError{{"payload", "cannot be written as JSON: json: unsupported type: func()"}}},
 		"too large":   {publish.NewEvent(ada, "x", map[string]string{"a": strings.Repeat("x", 65<<10)}), []publish.FieldError{{"payload", "is too large: an event has at most 65536 bytes"}}},
 		"grown":       {publish.NewEvent(ada, "x", map[string]string{"a": strings.Repeat("<", 20000)}), []publish.FieldError{{"payload", "is too large: an event has at most 65536 bytes"}}},
+		"too deep":    {publish.NewEvent(ada, "x", json.RawMessage(strings.Repeat(`{"a":`, 32)+"{}"+strings.Repeat("}", 32))), []publish.FieldError{{"payload", "must nest at most 32 levels deep"}}},
 		"nanoseconds": {publish.NewEvent(ada, "toast", toast, publish.ExpiresIn(600)), []publish.FieldError{{"expires_in", "is 600ns; a second to 30 days are allowed"}}},
 		"everything": {
 			publish.NewEvent(publish.Audience{}, "toast", publish.Toast{ImageURL: "http://a/b.png"}, publish.ExpiresIn(1000*time.Hour),

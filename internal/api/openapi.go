@@ -137,7 +137,9 @@ func (a *API) eventSchema() *huma.Schema {
 	}
 	fields := a.besidePayload()
 	fields["type"] = map[string]any{"type": "string", "pattern": "^[a-z][a-z0-9_.-]{0,63}$", "examples": []string{wire.TypeToast}}
-	fields["payload"] = map[string]any{"type": "object", "description": "Checked against the schema of its type, if that has one."}
+	fields["payload"] = map[string]any{
+		"type": "object", "description": fmt.Sprintf("Checked against the schema of its type, if that has one. At most %d levels deep.", wire.MaxDepth),
+	}
 	return literal(map[string]any{
 		"type": "object", "required": []string{"type", "payload"}, "additionalProperties": false,
 		"properties": fields,

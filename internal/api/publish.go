@@ -201,6 +201,8 @@ func (a *API) envelope(f *faults, location, typ string, payload object) (wire.En
 	switch {
 	case errors.Is(err, wire.ErrEnvelopeSize):
 		return env, tooLarge()
+	case errors.Is(err, wire.ErrDepth):
+		f.add(location, fmt.Sprintf("must nest at most %d levels deep", wire.MaxDepth), nil)
 	case err != nil:
 		f.add(location, "is not a payload: "+err.Error(), nil)
 	}

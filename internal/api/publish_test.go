@@ -270,6 +270,7 @@ func TestSizes(t *testing.T) {
 		{"one byte too many", "/api/v1/ws/toast", exact + " ", 413},
 		{"just read, but with an unknown field", "/api/v1/ws/toast", exact, 422},
 		{"events, too many bytes", "/api/v1/ws/events", exact + " ", 413},
+		{"too many levels", "/api/v1/ws/events", `{"events":[{"type":"x","payload":{"a":` + strings.Repeat("[", 32) + strings.Repeat("]", 32) + `}}]}`, 422},
 		{"an envelope too large", "/api/v1/ws/toast", `{"title":"x","description":"` + strings.Repeat(`\u0041`, 10915) + `"}`, 413},
 	} {
 		if w := call(t, a, "POST", tc.path, tc.body, withSecret); w.Code != tc.status || len(l.stored) != 0 {

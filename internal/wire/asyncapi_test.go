@@ -212,7 +212,8 @@ func TestAsyncAPIOfNATS(t *testing.T) {
 	messages := d.payloads(t, "published.")
 	maps.Copy(messages, d.payloads(t, "scheduled"))
 	maps.Copy(messages, d.payloads(t, "signal"))
-	check := newVectorCheck(messages, "one byte too large", "too large, all of it white space") // a schema counts no bytes
+	check := newVectorCheck(messages, "one byte too large", "too large, all of it white space", // a schema counts no bytes
+		"one level too deep", "one level too deep, of objects") // and no levels
 	for _, v := range envelopes.Good {
 		check.good(t, v.input)
 	}

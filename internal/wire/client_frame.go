@@ -94,8 +94,8 @@ func ParseClientFrame(text []byte) (ClientFrame, error) {
 			_ = json.Compact(&compact, f.Payload) //nolint:errcheck // it was read as JSON
 			f.Payload = compact.Bytes()
 		}
-		if p := f.Payload; len(p) > MaxSignalPayload || len(p) > 0 && p[0] != '{' {
-			return f, &RefusedFrameError{FrameErrMalformed, fmt.Sprintf("the payload of a signal is an object of at most %d bytes", MaxSignalPayload)}
+		if p := f.Payload; len(p) > MaxSignalPayload || len(p) > 0 && p[0] != '{' || nestsDeeper(p, MaxDepth) {
+			return f, &RefusedFrameError{FrameErrMalformed, fmt.Sprintf("the payload of a signal is an object of at most %d bytes and %d levels", MaxSignalPayload, MaxDepth)}
 		}
 	case "":
 		return f, &RefusedFrameError{FrameErrMalformed, "the frame has no type"}

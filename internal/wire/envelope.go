@@ -14,6 +14,12 @@ import (
 // below every default limit on its way: NATS 1 MiB, one segment of the ring.
 const MaxEnvelope = 64 << 10
 
+// MaxDepth is how deep a payload may nest, itself being the first level. Readers of JSON
+// stop somewhere: at 64 levels in .NET, at about 1,000 in Python, at 10,000 in Go. One that
+// stops within a page of the history loses all of it, so what is stored stays well below,
+// with the frame and the page around it.
+const MaxDepth = 32
+
 // MaxCollapse is the largest length of a collapse key, in bytes.
 const MaxCollapse = 64
 
@@ -53,11 +59,12 @@ const TypeToast = "toast"
 var (
 	ErrEnvelopeSize = fmt.Errorf("wire: an envelope has at most %d bytes", MaxEnvelope)
 	ErrEnvelope     = errors.New("wire: not an envelope")
+	ErrDepth        = fmt.Errorf("%w: payload nests deeper than %d levels", ErrEnvelope, MaxDepth)
 	ErrEventType    = errors.New("wire: an event type is [a-z][a-z0-9_.-]{0,63} and not the name of another frame")
 )
 
 // Envelope is what NATS carries: the type of an event and its payload, a JSON
-// object that the mesh passes on unread.
+// object that the mesh passes on unread. It nests at most 32 levels deep.
 type Envelope struct {
 	Type    string          `json:"type"`
 	Payload json.RawMessage `json:"payload"`
@@ -90,7 +97,34 @@ func ParseEnvelope(data []byte) (Envelope, error) {
 		return Envelope{}, fmt.Errorf("%w: %w", ErrEnvelope, err)
 	}
 	e.Payload = compact.Bytes()
+	if nestsDeeper(e.Payload, MaxDepth) {
+		return Envelope{}, ErrDepth
+	}
 	return e, nil
+}
+
+// nestsDeeper reports whether valid JSON has more levels of objects and arrays.
+func nestsDeeper(text []byte, most int) bool {
+	if bytes.Count(text, []byte("{"))+bytes.Count(text, []byte("[")) <= most {
+		return false // nearly every payload, without a look at each byte
+	}
+	depth, inString := 0, false
+	for i := 0; i < len(text); i++ {
+		switch c := text[i]; {
+		case inString && c == '\\':
+			i++ // what is escaped ends no string
+		case c == '"':
+			inString = !inString
+		case inString:
+		case c == '{' || c == '[':
+			if depth++; depth > most {
+				return true
+			}
+		case c == '}' || c == ']':
+			depth--
+		}
+	}
+	return false
 }
 
 // CheckEventType reports whether a type can name an event: the names of the

@@ -196,3 +196,15 @@ func TestCloseVectors(t *testing.T) {
 		t.Errorf("closes.json and errors.json differ (-errors +closes):\n%s", diff)
 	}
 }
+
+// TestSignalTooDeep: what every edge would drop as malformed is not sent on. The app's client
+// counts no levels, so this is no vector.
+func TestSignalTooDeep(t *testing.T) {
+	for depth, good := range map[int]bool{wire.MaxDepth: true, wire.MaxDepth + 1: false} {
+		payload := strings.Repeat(`{"a":`, depth-1) + "{}" + strings.Repeat("}", depth-1)
+		_, err := wire.ParseClientFrame([]byte(`{"type":"signal","topic":"a","name":"typing","payload":` + payload + `}`))
+		if (err == nil) != good {
+			t.Errorf("%d levels: %v", depth, err)
+		}
+	}
+}

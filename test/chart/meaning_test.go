@@ -428,3 +428,15 @@ func TestDNS(t *testing.T) {
 		}
 	}
 }
+
+// TestIngressAnnotations holds that what is said of the sockets' Ingress alone wins over
+// what is said of both: a short timeout that is meant for requests cuts no socket.
+func TestIngressAnnotations(t *testing.T) {
+	const timeout = "nginx.ingress.kubernetes.io/proxy-read-timeout"
+	all := render(t, "--values", chartDir+"/ci/07-ingress-values.yaml", "--set-json", `ingress.annotations={"`+timeout+`":"20"}`)
+	for name, want := range map[string]string{"vibemesh-edge": "3600", "vibemesh-api": "20"} {
+		if got := text(all.get("Ingress", name), "metadata", "annotations", timeout); got != want {
+			t.Errorf("%s: a timeout of %s s, want %s", name, got, want)
+		}
+	}
+}

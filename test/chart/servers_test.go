@@ -66,11 +66,35 @@ func TestLargerVolumes(t *testing.T) {
 			t.Errorf("%s: %v\n%s", set, err, out)
 		}
 	}
-	// Orphans are let go by a controller, which does not run here.
-	if out, err := cluster.kubectl(t.Context(), "", "delete", "-n", in, "statefulset", "vibemesh-nats", "--cascade=background"); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	withoutServers(t, in)
 	if out, err := helm(t.Context(), in, append([]string{"upgrade", "--set", "nats.storage.size=100Gi"}, args...)...); err != nil {
 		t.Errorf("after the StatefulSet was deleted: %v\n%s", err, out)
+	}
+}
+
+// TestTLSAmongServers: one server that speaks TLS with two that do not is never ready, so
+// the roll-out would stop at it.
+func TestTLSAmongServers(t *testing.T) {
+	in := "tls-among-servers"
+	if err := cluster.namespace(t.Context(), in, "restricted"); err != nil {
+		t.Fatal(err)
+	}
+	args := []string{release, chartDir, "--no-hooks", "--values", chartDir + "/ci/01-minimal-values.yaml"}
+	with := []string{"upgrade", "--set", "nats.tls.existingSecret=nats-tls"}
+	if out, err := helm(t.Context(), in, append([]string{"install"}, args...)...); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if out, err := helm(t.Context(), in, append(with, args...)...); err == nil || !strings.Contains(out, "switches TLS on") {
+		t.Errorf("TLS in a cluster without: %v\n%s", err, out)
+	}
+	withoutServers(t, in)
+	if out, err := helm(t.Context(), in, append(with, args...)...); err != nil {
+		t.Errorf("TLS in a new cluster: %v\n%s", err, out)
+	}
+	if out, err := helm(t.Context(), in, append(append(with, "--set", "edge.replicas=4"), args...)...); err != nil {
+		t.Errorf("another change: %v\n%s", err, out)
+	}
+	if out, err := helm(t.Context(), in, append([]string{"upgrade"}, args...)...); err == nil || !strings.Contains(out, "switches TLS off") {
+		t.Errorf("no TLS in a cluster with: %v\n%s", err, out)
 	}
 }

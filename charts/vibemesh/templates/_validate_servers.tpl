@@ -14,6 +14,13 @@
 {{ printf "nats.replicas is %d, but the release has %d servers: a log whose copies are on those that go would have no leader; take out one after the other before, by `kubectl scale statefulset %s` and `nats server raft peer-remove`, until there are %d" $want $have $name $want }}
 {{- end }}
 {{- end }}
+{{- $tls := false }}
+{{- range dig "spec" "template" "spec" "containers" (list) $there }}
+{{- range .env }}{{ if eq .name "NATS_TLS_CERT" }}{{ $tls = true }}{{ end }}{{ end }}
+{{- end }}
+{{- if and (gt $have 1) (ne $tls (ne $nats.tls.existingSecret "")) }}
+{{ printf "nats.tls.existingSecret switches TLS %s, which the servers cannot do one after the other: those with it and those without do not speak to each other, and the roll-out would never end; `kubectl delete statefulset %s --cascade=orphan`, delete all of its pods, and upgrade again: nothing is lost, but NATS is away for that time" (ternary "off" "on" $tls) $name }}
+{{- end }}
 {{- range $claim := dig "spec" "volumeClaimTemplates" (list) $there }}
 {{- $size := dig "spec" "resources" "requests" "storage" "" $claim }}
 {{- if or (ne (include "vibemesh.bytes" $size) (include "vibemesh.bytes" $nats.storage.size)) (ne (dig "spec" "storageClassName" "" $claim) $nats.storage.storageClassName) }}

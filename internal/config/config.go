@@ -6,6 +6,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"net"
 	"net/netip"
@@ -178,7 +179,7 @@ func (c *Config) validateNATS(role Role, wrong func(string, ...any)) {
 	for _, file := range []struct{ name, path string }{
 		{"WS_NATS_CREDS", c.NATSCreds}, {"WS_NATS_CA", c.NATSCA}, {"WS_NATS_CERT", c.NATSCert}, {"WS_NATS_KEY", c.NATSKey},
 	} {
-		if _, err := os.Stat(file.path); file.path != "" && err != nil {
+		if err := readable(file.path); file.path != "" && err != nil {
 			wrong("%s: %v", file.name, err)
 		}
 	}
@@ -263,6 +264,19 @@ func (c *Config) validateAuth(wrong func(string, ...any)) {
 	if !loopback(c.Addr) && c.EmulatorHost == "" {
 		wrong("WS_AUTH=dev on WS_ADDR %q would let anybody on the network be anyone: use 127.0.0.1:8080, or WS_AUTH=firebase; with the Firebase emulator set FIREBASE_AUTH_EMULATOR_HOST", c.Addr)
 	}
+}
+
+// readable says why the file at a path cannot be read: a start would wait for it in vain.
+func readable(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if _, err = f.Read(make([]byte, 1)); err == io.EOF {
+		return nil
+	}
+	return err
 }
 
 func loopback(addr string) bool {

@@ -93,6 +93,7 @@ func TestValidateRefuses(t *testing.T) {
 		"two replicas":               {env{"WS_NATS_URL": "nats://a:4222", "WS_REPLICAS": "2"}, edge, []string{"WS_REPLICAS 2", "1, 3 or 5"}},
 		"replicas of its own":        {env{"WS_REPLICAS": "3"}, run, []string{"WS_REPLICAS 3", "give a cluster in WS_NATS_URL, or leave it at 1"}},
 		"credentials not there":      {env{"WS_NATS_URL": "nats://a:4222", "WS_NATS_CREDS": "/nowhere/creds"}, edge, []string{"WS_NATS_CREDS", "/nowhere/creds", "no such file"}},
+		"credentials are a folder":   {env{"WS_NATS_URL": "nats://a:4222", "WS_NATS_CREDS": "."}, edge, []string{"WS_NATS_CREDS", "is a directory"}},
 		"authority not there":        {env{"WS_NATS_URL": "nats://a:4222", "WS_NATS_CA": "/nowhere/ca"}, edge, []string{"WS_NATS_CA", "/nowhere/ca", "no such file"}},
 		"certificate without key":    {env{"WS_NATS_URL": "nats://a:4222", "WS_NATS_CERT": "validate_test.go"}, edge, []string{"WS_NATS_CERT and WS_NATS_KEY go together"}},
 		"key without certificate":    {env{"WS_NATS_URL": "nats://a:4222", "WS_NATS_KEY": "validate_test.go"}, edge, []string{"WS_NATS_CERT and WS_NATS_KEY go together"}},

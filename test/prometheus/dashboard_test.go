@@ -24,12 +24,14 @@ type panel struct {
 	ID                       int
 	Type, Title, Description string
 	GridPos                  struct{ X, Y, W, H int }
-	FieldConfig              struct{ Defaults struct{ Unit string } }
-	Datasource               struct{ UID string }
-	Targets                  []struct {
-		RefID, Expr string
-		Exemplar    bool
-		Datasource  struct{ UID string }
+	FieldConfig              struct {
+		Defaults struct{ Unit, NoValue string }
+	}
+	Datasource struct{ UID string }
+	Targets    []struct {
+		RefID, Expr, LegendFormat string
+		Exemplar                  bool
+		Datasource                struct{ UID string }
 	}
 }
 

@@ -102,6 +102,16 @@ func (p *server) firing() []string {
 // query is how many series an expression has now, and the value of the first.
 func (p *server) query(t *testing.T, expr string) (series int, first float64) {
 	t.Helper()
+	values := p.values(t, expr)
+	if len(values) > 0 {
+		first = values[0]
+	}
+	return len(values), first
+}
+
+// values are those of the series that an expression has now.
+func (p *server) values(t *testing.T, expr string) (values []float64) {
+	t.Helper()
 	var answer struct {
 		Status, Error string
 		Data          struct {
@@ -111,12 +121,16 @@ func (p *server) query(t *testing.T, expr string) (series int, first float64) {
 	text := get("http://" + p.addr + "/api/v1/query?query=" + url.QueryEscape(expr))
 	if err := json.Unmarshal([]byte(text), &answer); err != nil || answer.Status != "success" {
 		t.Errorf("%s: %v %s", expr, err, text)
-		return 0, 0
+		return nil
 	}
-	if len(answer.Data.Result) > 0 {
-		first, _ = strconv.ParseFloat(answer.Data.Result[0].Value[1].(string), 64)
+	for _, r := range answer.Data.Result {
+		v, err := strconv.ParseFloat(r.Value[1].(string), 64)
+		if err != nil {
+			t.Errorf("%s: %v", expr, err)
+		}
+		values = append(values, v)
 	}
-	return len(answer.Data.Result), first
+	return values
 }
 
 // expects waits until exactly some alerts fire.

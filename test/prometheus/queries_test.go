@@ -46,22 +46,22 @@ func scraped(t *testing.T, nodes ...*node) known {
 	return have
 }
 
-// query is one PromQL expression, and where it stands.
-type query struct{ at, expr string }
+// query is one PromQL expression, where it stands, and, in a panel, what it is called.
+type query struct{ at, expr, legend string }
 
 func allQueries(t *testing.T) (queries []query) {
 	t.Helper()
 	for _, g := range rulesFile(t).Groups {
 		for _, r := range g.Rules {
-			queries = append(queries, query{"rules.yaml: " + r.Record + r.Alert, r.Expr})
+			queries = append(queries, query{at: "rules.yaml: " + r.Record + r.Alert, expr: r.Expr})
 		}
 	}
 	for _, q := range dashboardQueries(t) {
-		queries = append(queries, query{q.at, filled(q.expr)})
+		queries = append(queries, query{at: q.at, expr: filled(q.expr)})
 	}
 	for name, book := range runbooks(t) {
 		for _, expr := range promql(book) {
-			queries = append(queries, query{"the runbook of " + name, expr})
+			queries = append(queries, query{at: "the runbook of " + name, expr: expr})
 		}
 	}
 	return queries
@@ -71,11 +71,11 @@ func dashboardQueries(t *testing.T) (queries []query) {
 	d := theDashboard(t)
 	for _, p := range d.Panels {
 		for _, q := range p.Targets {
-			queries = append(queries, query{"the panel " + p.Title, q.Expr})
+			queries = append(queries, query{"the panel " + p.Title, q.Expr, q.LegendFormat})
 		}
 	}
 	for _, a := range d.Annotations.List {
-		queries = append(queries, query{"the annotation " + a.Name, a.Expr})
+		queries = append(queries, query{at: "the annotation " + a.Name, expr: a.Expr})
 	}
 	return queries
 }

@@ -18,6 +18,7 @@ type panel struct {
 	kind   string // "stat", "bargauge", "heatmap" or "table"
 	title  string
 	about  string // shown behind the i: what it means and what to do
+	idle   string // what is shown when no query has an answer
 	unit   string // of Grafana: "short", "s", "reqps", "bytes", "percentunit"
 	wide   int    // of the 24 columns; 0: 8
 	high   int    // 0: 8
@@ -32,7 +33,7 @@ type panel struct {
 	merged []column // of a table
 }
 
-// ask is one query. $S stands for the chosen meshes, jobs and nodes, $M for the first two.
+// ask is one query. $S stands for the chosen meshes, jobs and nodes, $M for the meshes alone.
 type ask struct {
 	expr, legend string
 	exemplars    bool
@@ -45,8 +46,9 @@ type column struct {
 }
 
 const (
-	meshes = `namespace=~"$namespace", job=~"$job"`
-	chosen = meshes + `, instance=~"$node"`
+	meshes = `namespace=~"$namespace"`
+	jobs   = meshes + `, job=~"$job"`
+	chosen = jobs + `, instance=~"$node"`
 	source = "${datasource}"
 )
 
@@ -115,8 +117,8 @@ func variables() []object {
 	return []object{
 		{"name": "datasource", "label": "Prometheus", "type": "datasource", "query": "prometheus", "hide": 0, "refresh": 1},
 		values("namespace", "Mesh", `label_values(vibemesh_build_info, namespace)`), // none: "All" fits
-		values("job", "Job", `label_values(vibemesh_build_info{namespace=~"$namespace"}, job)`),
-		values("node", "Node", `label_values(vibemesh_build_info{`+meshes+`}, instance)`),
+		values("job", "Job", `label_values(vibemesh_build_info{`+meshes+`}, job)`),
+		values("node", "Node", `label_values(vibemesh_build_info{`+jobs+`}, instance)`),
 	}
 }
 
@@ -128,7 +130,7 @@ func annotations() []object {
 		}
 	}
 	return []object{
-		mark("Restarts", "purple", `changes(process_start_time_seconds{$S}[1m]) > 0 and on (job, instance) vibemesh_build_info`, "restarted"),
+		mark("Starts", "purple", `time() - process_start_time_seconds{$S} < 60 and on (job, instance) vibemesh_build_info`, "started"),
 		mark("Drains", "blue", `vibemesh_edge_draining{$S} == 1`, "drains"),
 		mark("Pages", "red", `ALERTS{alertname=~"Vibemesh.*", alertstate="firing", severity="page", namespace=~"$namespace|"}`, "{{alertname}}"),
 	}
@@ -160,6 +162,9 @@ func (p panel) grafana() object {
 		if instant {
 			fields["color"] = object{"mode": "thresholds"}
 		}
+	}
+	if p.idle != "" {
+		fields["noValue"] = p.idle
 	}
 	if p.words != nil {
 		fields["mappings"] = []object{{"type": "value", "options": mappings(p.words)}}

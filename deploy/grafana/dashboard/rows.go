@@ -29,8 +29,12 @@ func getting() []panel {
 			},
 		}),
 		stat(panel{
-			title: "Ready", unit: "percentunit", from: 1, to: .5, falls: true, about: "The share of processes that answer /readyz with 200.",
-			asks: []ask{{expr: `avg(vibemesh_ready{$S})`}},
+			title: "Ready", unit: "percentunit", from: 1, to: .5, falls: true,
+			about: "The share of processes that answer /readyz with 200, and of the edges that the APIs know those that Prometheus sees: below 100% one is scraped by nobody, and nothing here speaks of it.",
+			asks: []ask{
+				{expr: `avg(vibemesh_ready{$S})`, legend: "ready"},
+				{expr: `min(count by (namespace) (vibemesh_edge_sessions{$M}) / (max by (namespace) (vibemesh_control_edges{$M}) > 0))`, legend: "edges that are scraped"},
+			},
 		}),
 		stat(panel{
 			title: "NATS", unit: "percentunit", from: 1, to: .5, falls: true, words: map[string]string{"1": "well", "0": "lost"},
@@ -70,11 +74,11 @@ func getting() []panel {
 			},
 		},
 		{
-			title: "Upgrades", unit: "reqps", stack: true, least: 0, about: "By result; the table of metrics says what each means. A jump of ok is a reconnect storm.",
+			title: "Upgrades", idle: "nobody has connected", unit: "reqps", stack: true, least: 0, about: "By result; the table of metrics says what each means. A jump of ok is a reconnect storm.",
 			asks: []ask{{expr: `sum by (result) (rate(vibemesh_edge_handshakes_total{$S}[$__rate_interval]))`, legend: "{{result}}"}},
 		},
 		{
-			title: "HTTP answers", unit: "reqps", least: 0, about: "5xx: backends cannot publish, people do not see their history. 429: somebody publishes more than they may.",
+			title: "HTTP answers", idle: "nothing was asked", unit: "reqps", least: 0, about: "5xx: backends cannot publish, people do not see their history. 429: somebody publishes more than they may.",
 			asks: []ask{{expr: `sum by (code) (rate(vibemesh_api_requests_total{$S}[$__rate_interval]))`, legend: "{{code}}"}},
 		},
 		{
@@ -91,18 +95,21 @@ func getting() []panel {
 // stored: later ones are replays to who came back.
 const bucketsOf = `sum by (le%s) (rate(vibemesh_edge_delivery_seconds_bucket{$S, le!~"60(\\.0)?|\\+Inf"}[$__rate_interval])) or label_replace(sum%s (rate(vibemesh_edge_delivery_seconds_bucket{$S, le=~"60(\\.0)?"}[$__rate_interval])), "le", "+Inf", "", "")`
 
+// number leaves out what is none, of nothing by nothing.
+const number = " >= 0"
+
 func quantile(q float64, by string) string {
 	in, out := "", ""
 	if by != "" {
 		in, out = ", "+by, " by ("+by+")"
 	}
-	return fmt.Sprintf("histogram_quantile(%v, "+bucketsOf+")", q, in, out)
+	return fmt.Sprintf("histogram_quantile(%v, "+bucketsOf+")"+number, q, in, out)
 }
 
 func fast() []panel {
 	return []panel{
 		{
-			title: "From the log to the socket", unit: "s", wide: 12, least: 0, from: 1, to: 2.5,
+			title: "From the log to the socket", idle: "nothing was delivered", unit: "s", wide: 12, least: 0, from: 1, to: 2.5,
 			about: "Of what was delivered within a minute of being stored; later ones are replays. A dot is a trace of one notification.",
 			asks: []ask{
 				{expr: quantile(.5, ""), legend: "half within"},
@@ -115,20 +122,20 @@ func fast() []panel {
 			asks: []ask{{expr: `sum by (le) (increase(vibemesh_edge_delivery_seconds_bucket{$S}[$__rate_interval]))`, legend: "{{le}}", exemplars: true}},
 		},
 		{
-			title: "Later than 2.5 s", unit: "percentunit", wide: 6, least: 0, from: .05, to: .2, about: "The share of these deliveries.",
-			asks: []ask{{expr: `1 - sum(rate(vibemesh_edge_delivery_seconds_bucket{$S, le="2.5"}[$__rate_interval])) / sum(rate(vibemesh_edge_delivery_seconds_bucket{$S, le=~"60(\\.0)?"}[$__rate_interval]))`, legend: "late"}},
+			title: "Later than 2.5 s", idle: "nothing was delivered", unit: "percentunit", wide: 6, least: 0, from: .05, to: .2, about: "The share of these deliveries.",
+			asks: []ask{{expr: `clamp_min(1 - sum(rate(vibemesh_edge_delivery_seconds_bucket{$S, le="2.5"}[$__rate_interval])) / sum(rate(vibemesh_edge_delivery_seconds_bucket{$S, le=~"60(\\.0)?"}[$__rate_interval])), 0)` + number, legend: "late"}},
 		},
 		{
-			title: "Signing in, 99% within", unit: "s", wide: 6, least: 0, from: 1, to: 5, about: "From a complete upgrade request to its answer. Slow: tokens, CPU, or NATS for those who come back.",
-			asks: []ask{{expr: `histogram_quantile(0.99, sum by (le) (rate(vibemesh_edge_setup_seconds_bucket{$S}[$__rate_interval])))`, legend: "sign-in"}},
+			title: "Signing in, 99% within", idle: "nobody has signed in", unit: "s", wide: 6, least: 0, from: 1, to: 5, about: "From a complete upgrade request to its answer. Slow: tokens, CPU, or NATS for those who come back.",
+			asks: []ask{{expr: `histogram_quantile(0.99, sum by (le) (rate(vibemesh_edge_setup_seconds_bucket{$S}[$__rate_interval])))` + number, legend: "sign-in"}},
 		},
 		{
-			title: "Coming back, 95% within", unit: "s", wide: 6, least: 0, about: "Time to place a session, by where it goes on: ring is memory, stream is NATS.",
-			asks: []ask{{expr: `histogram_quantile(0.95, sum by (le, source) (rate(vibemesh_edge_resume_seconds_bucket{$S}[$__rate_interval])))`, legend: "{{source}}"}},
+			title: "Coming back, 95% within", idle: "nobody has come back", unit: "s", wide: 6, least: 0, about: "Time to place a session, by where it goes on: ring is memory, stream is NATS.",
+			asks: []ask{{expr: `histogram_quantile(0.95, sum by (le, source) (rate(vibemesh_edge_resume_seconds_bucket{$S}[$__rate_interval])))` + number, legend: "{{source}}"}},
 		},
 		{
-			title: "HTTP, 99% within", unit: "s", wide: 6, least: 0, from: .5, to: 2, about: "By route.",
-			asks: []ask{{expr: `histogram_quantile(0.99, sum by (le, route) (rate(vibemesh_api_request_seconds_bucket{$S}[$__rate_interval])))`, legend: "{{route}}"}},
+			title: "HTTP, 99% within", idle: "nothing was asked", unit: "s", wide: 6, least: 0, from: .5, to: 2, about: "By route.",
+			asks: []ask{{expr: `histogram_quantile(0.99, sum by (le, route) (rate(vibemesh_api_request_seconds_bucket{$S}[$__rate_interval])))` + number, legend: "{{route}}"}},
 		},
 	}
 }
@@ -140,7 +147,7 @@ func hurting() []panel {
 			kind: "table", title: "Edges", wide: 24, high: 8, about: "Sort by what you suspect. One edge that differs from the others hurts; all of them: look at NATS.",
 			merged: []column{
 				{title: "sessions", expr: edge(`vibemesh_edge_sessions{$S}`), unit: "short"},
-				{title: "99% within", expr: `histogram_quantile(0.99, sum by (le, instance) (rate(vibemesh_edge_delivery_seconds_bucket{$S, le!~"60(\\.0)?|\\+Inf"}[5m])) or label_replace(sum by (instance) (rate(vibemesh_edge_delivery_seconds_bucket{$S, le=~"60(\\.0)?"}[5m])), "le", "+Inf", "", ""))`, unit: "s", from: 1, to: 2.5},
+				{title: "99% within", expr: `histogram_quantile(0.99, sum by (le, instance) (rate(vibemesh_edge_delivery_seconds_bucket{$S, le!~"60(\\.0)?|\\+Inf"}[5m])) or label_replace(sum by (instance) (rate(vibemesh_edge_delivery_seconds_bucket{$S, le=~"60(\\.0)?"}[5m])), "le", "+Inf", "", ""))` + number, unit: "s", from: 1, to: 2.5},
 				{title: "delivered/s", expr: `sum by (instance) (rate(vibemesh_edge_delivered_total{$S}[5m]))`, unit: "short"},
 				{title: "messages behind", expr: edge(`vibemesh_tail_lag_messages{$S} and on (job, instance) vibemesh_edge_sessions`), unit: "short", from: 100, to: 1000},
 				{title: "loop lag", expr: edge(`vibemesh_edge_loop_lag_entries{$S}`), unit: "short", from: 100, to: 1000},
@@ -153,7 +160,7 @@ func hurting() []panel {
 			},
 		},
 		{
-			title: "99% within, by edge", unit: "s", least: 0, from: 1, to: 2.5, about: "From the log to the socket.",
+			title: "99% within, by edge", idle: "nothing was delivered", unit: "s", least: 0, from: 1, to: 2.5, about: "From the log to the socket.",
 			asks: []ask{{expr: quantile(.99, "instance"), legend: "{{instance}}"}},
 		},
 		{
@@ -165,18 +172,18 @@ func hurting() []panel {
 			asks: []ask{{expr: `vibemesh_edge_loop_lag_entries{$S}`, legend: "{{instance}}"}},
 		},
 		{
-			title: "Sessions that fell behind", unit: "cps", least: 0, about: "socket: the client or its network is slow. ring: WS_RING_BYTES is small for how long clients lag.",
+			title: "Sessions that fell behind", idle: "none", unit: "cps", least: 0, about: "socket: the client or its network is slow. ring: WS_RING_BYTES is small for how long clients lag.",
 			asks: []ask{{expr: `rate(vibemesh_edge_behind_total{$S}[$__rate_interval])`, legend: "{{instance}}: {{reason}}"}},
 		},
 		{
-			title: "NATS connections", unit: "cps", least: 0, about: "Reconnects, and errors that a connection reported by itself.",
+			title: "NATS connections", idle: "none has come back or failed", unit: "cps", least: 0, about: "Reconnects, and errors that a connection reported by itself.",
 			asks: []ask{
 				{expr: `sum by (instance, connection) (rate(vibemesh_nats_reconnects_total{$S}[$__rate_interval])) > 0`, legend: "{{instance}} {{connection}}: back"},
 				{expr: `sum by (instance, connection, error) (rate(vibemesh_nats_errors_total{$S}[$__rate_interval])) > 0`, legend: "{{instance}} {{connection}}: {{error}}"},
 			},
 		},
 		{
-			title: "Connections refused, and sessions closed", unit: "cps", least: 0, about: "Before the request was read, by reason; and by close code.",
+			title: "Connections refused, and sessions closed", idle: "none", unit: "cps", least: 0, about: "Before the request was read, by reason; and by close code.",
 			asks: []ask{
 				{expr: `sum by (instance, reason) (rate(vibemesh_edge_connections_refused_total{$S}[$__rate_interval])) > 0`, legend: "{{instance}}: {{reason}}"},
 				{expr: `sum by (code) (rate(vibemesh_edge_closes_total{$S}[$__rate_interval])) > 0`, legend: "closed {{code}}"},
@@ -188,6 +195,8 @@ func hurting() []panel {
 func runningOut() []panel {
 	const logFull = `max by (namespace, partition) (vibemesh_log_bytes{$M} / (vibemesh_log_limit_bytes{$M} > 0))`
 	ours := ` and on (job, instance) vibemesh_build_info`
+	// How a process grows while it starts says nothing of the hours to come.
+	settled := ` and on (job, instance) time() - process_start_time_seconds{$S} > 3600`
 	return []panel{
 		{
 			kind: "bargauge", title: "Used now, of the node that has least left", unit: "percentunit", wide: 8, least: 0, most: 1, from: .7, to: .9,
@@ -200,18 +209,18 @@ func runningOut() []panel {
 			},
 		},
 		{
-			kind: "stat", title: "Time left, if the last hour goes on", unit: "s", wide: 8, from: 86400, to: 3600, falls: true,
-			about: "Empty: it does not grow.",
+			kind: "stat", title: "Time left, if the last hour goes on", idle: "nothing grows", unit: "s", wide: 8, from: 86400, to: 3600, falls: true,
+			about: "Of processes that have run for an hour. Empty: it does not grow.",
 			asks: []ask{
-				{expr: `min((process_max_fds{$S} - process_open_fds{$S}) / (deriv(process_open_fds{$S}[1h]) > 0)` + ours + `)`, legend: "open files"},
-				{expr: `min(((go_gc_gomemlimit_bytes{$S} < 1e15) - process_resident_memory_bytes{$S}) / (deriv(process_resident_memory_bytes{$S}[1h]) > 0)` + ours + `)`, legend: "memory (GOMEMLIMIT)"},
-				{expr: `((sum(vibemesh_edge_sessions_limit{$S}) > 0) - sum(vibemesh_edge_sessions{$S})) / (sum(deriv(vibemesh_edge_sessions{$S}[1h])) > 0)`, legend: "sessions"},
+				{expr: `min((process_max_fds{$S} - process_open_fds{$S}) / (deriv(process_open_fds{$S}[1h]) > 0)` + ours + settled + `)`, legend: "open files"},
+				{expr: `min(((go_gc_gomemlimit_bytes{$S} < 1e15) - process_resident_memory_bytes{$S}) / (deriv(process_resident_memory_bytes{$S}[1h]) > 0)` + ours + settled + `)`, legend: "memory (GOMEMLIMIT)"},
+				{expr: `((sum(vibemesh_edge_sessions_limit{$S}) > 0) - sum(vibemesh_edge_sessions{$S})) / (sum(deriv(vibemesh_edge_sessions{$S}[1h])` + settled + `) > 0)`, legend: "sessions"},
 				{expr: `min(((vibemesh_log_limit_bytes{$M} > 0) - vibemesh_log_bytes{$M}) / (deriv(vibemesh_log_bytes{$M}[1h]) > 0))`, legend: "bytes of the log"},
 				{expr: `min(vibemesh_tls_certificate_expiry_timestamp_seconds{$S} - time())`, legend: "certificate"},
 			},
 		},
 		{
-			title: "How far back the ring goes", unit: "s", wide: 8, least: 0, from: 300, to: 120, falls: true,
+			title: "How far back the ring goes", idle: "nothing is in it", unit: "s", wide: 8, least: 0, from: 300, to: 120, falls: true,
 			about: "Who comes back within it costs NATS nothing. Short only when the ring is full: raise WS_RING_BYTES.",
 			asks: []ask{
 				{expr: `vibemesh_edge_ring_span_seconds{$S} and on (job, instance) vibemesh_edge_ring_bytes / vibemesh_edge_ring_limit_bytes > 0.8`, legend: "{{instance}}, full"},
@@ -222,7 +231,7 @@ func runningOut() []panel {
 			title: "Open files", unit: "short", wide: 6, least: 0, about: "One for each session, three where TLS is done in the process. And in four hours, if the last hour goes on.",
 			asks: []ask{
 				{expr: `process_open_fds{$S}` + ours, legend: "{{instance}}"},
-				{expr: `predict_linear(process_open_fds{$S}[1h], 4 * 3600)` + ours, legend: "{{instance}} in 4 h"},
+				{expr: `predict_linear(process_open_fds{$S}[1h], 4 * 3600)` + ours + settled, legend: "{{instance}} in 4 h"},
 				{expr: `min(process_max_fds{$S}` + ours + `)`, legend: "the lowest limit"},
 			},
 		},
@@ -230,7 +239,7 @@ func runningOut() []panel {
 			title: "Memory", unit: "bytes", wide: 6, least: 0, about: "Resident. A session takes some kilobytes (see performance.md), the ring WS_RING_BYTES.",
 			asks: []ask{
 				{expr: `process_resident_memory_bytes{$S}` + ours, legend: "{{instance}}"},
-				{expr: `predict_linear(process_resident_memory_bytes{$S}[1h], 4 * 3600)` + ours, legend: "{{instance}} in 4 h"},
+				{expr: `predict_linear(process_resident_memory_bytes{$S}[1h], 4 * 3600)` + ours + settled, legend: "{{instance}} in 4 h"},
 				{expr: `min((go_gc_gomemlimit_bytes{$S} < 1e15)` + ours + `)`, legend: "the lowest GOMEMLIMIT"},
 			},
 		},

@@ -195,7 +195,7 @@ func TestHistory(t *testing.T) {
 	want := result{
 		0, "2025-11-24 16:00:01  topic:news  chat {\"text\":\"yo\"}  0-a-2\n" +
 			"2025-11-24 16:00:00  broadcast  Hi <b> – ·[2Jlook here → sv://x  0-a-1\n",
-		"older ones: sv-cli history --before 0-a-1\n",
+		"older ones: the same with --before 0-a-1\n",
 	}
 	if got != want || a.uri != "/api/v1/ws/history?before=0-a-9&limit=2" || a.header.Get("Authorization") != "Bearer a.b." {
 		t.Errorf("got %+v of %s\nwant %+v", got, a.uri, want)

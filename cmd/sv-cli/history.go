@@ -60,7 +60,7 @@ func (c *historyCmd) Run(ctx context.Context, w world, g globals) error {
 	}
 	switch {
 	case page.Next != "":
-		fmt.Fprintf(w.stderr, "older ones: sv-cli history --before %s\n", clean(page.Next))
+		fmt.Fprintf(w.stderr, "older ones: the same with --before %s\n", clean(page.Next))
 	case len(page.Events) == 0:
 		fmt.Fprintln(w.stderr, "nothing there")
 	}

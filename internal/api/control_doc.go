@@ -19,14 +19,14 @@ func (a *API) registerControl(h huma.API, doc *huma.OpenAPI) {
 	register(h, a.orderOperation(doc, reflect.TypeFor[Disconnected](), huma.Operation{
 		Path: "/api/v1/ws/disconnect", OperationID: "disconnect", Summary: "End a person's sessions",
 		Description: "Every edge closes them with 4403. The person may come back with the same token: revoke it first, if that is not wanted.",
-	}, map[string]*huma.Schema{
+	}, map[string]any{"user": "ada", "reason": "house rules"}, map[string]*huma.Schema{
 		"reason": {Type: huma.TypeString, MaxLength: new(maxReason), Description: "What the close frame says."},
 	}), a.postDisconnect)
 	register(h, a.orderOperation(doc, reflect.TypeFor[RevokedTokens](), huma.Operation{
 		Path: "/api/v1/ws/revoke", OperationID: "revoke", Summary: "Refuse a person's older tokens",
 		Description: "Tokens issued before a time are refused everywhere for 24 hours, and the sessions that they were for are closed with 4401. " +
 			"An earlier time than one that was given before takes nothing back.",
-	}, map[string]*huma.Schema{
+	}, map[string]any{"user": "mallory"}, map[string]*huma.Schema{
 		"before": {
 			OneOf:       []*huma.Schema{{Type: huma.TypeString, Format: "date-time"}, {Type: huma.TypeNumber}},
 			Description: "That time, as RFC 3339 or in seconds since 1970. Left out: now.",
@@ -57,12 +57,14 @@ func (a *API) presenceOperation(doc *huma.OpenAPI) huma.Operation {
 }
 
 // orderOperation completes an operation on one person.
-func (a *API) orderOperation(doc *huma.OpenAPI, answer reflect.Type, op huma.Operation, fields map[string]*huma.Schema) huma.Operation {
+func (a *API) orderOperation(doc *huma.OpenAPI, answer reflect.Type, op huma.Operation, example map[string]any, fields map[string]*huma.Schema) huma.Operation {
 	fields["user"] = &huma.Schema{Type: huma.TypeString, MinLength: new(1), Description: "A user id, at most 128 bytes."}
 	body := &huma.Schema{Type: huma.TypeObject, Required: []string{"user"}, Properties: fields, AdditionalProperties: false}
 	op.Method, op.DefaultStatus, op.Tags = http.MethodPost, http.StatusOK, []string{"control"}
 	op.Security = []map[string][]string{{schemeSecret: {}}, {schemeBearer: {}}}
-	op.RequestBody = &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{"application/json": {Schema: body}}}
+	op.RequestBody = &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{"application/json": {
+		Schema: body, Examples: map[string]*huma.Example{"person": {Value: example}},
+	}}}
 	op.Responses = responses(http.StatusOK, "Done.", doc.Components.Schemas.Schema(answer, true, answer.Name()), 400, 401, 403, 413, 422, 500, 503)
 	return op
 }

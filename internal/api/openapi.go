@@ -170,6 +170,13 @@ func (a *API) eventsOperation() huma.Operation {
 	op.OperationID, op.Summary = "publish-events", fmt.Sprintf("Publish up to %d events", maxEvents)
 	op.Description = fmt.Sprintf("Of any type. All are stored or none, by partition of the log. They may have %d recipients in all; "+
 		"the answer has a receipt for each, in the order of the events and, within one, of its users.", maxUsers)
+	ada := map[string]any{"user": "ada"}
+	op.RequestBody.Content["application/json"].Examples = map[string]*huma.Example{
+		"events": {Value: map[string]any{"events": []any{
+			map[string]any{"type": wire.TypeToast, "payload": map[string]any{"title": "Order 8 has shipped"}, "to": ada, "ttl": 86400, "collapse": "order-8"},
+			map[string]any{"type": "order.shipped", "payload": map[string]any{"order": 8}, "to": ada},
+		}}},
+	}
 	return op
 }
 

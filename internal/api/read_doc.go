@@ -35,7 +35,9 @@ func (a *API) readOperation(doc *huma.OpenAPI) huma.Operation {
 		Security:    []map[string][]string{{schemeBearer: {}}, {schemeQuery: {}}},
 		RequestBody: &huma.RequestBody{
 			Required: true, Description: fmt.Sprintf("At most %d bytes.", wire.MaxEnvelope),
-			Content: map[string]*huma.MediaType{"application/json": {Schema: ref("ReadRequest")}},
+			Content: map[string]*huma.MediaType{"application/json": {
+				Schema: ref("ReadRequest"), Examples: map[string]*huma.Example{"all": {Value: map[string]any{"all": true}}},
+			}},
 		},
 		Responses: responses(http.StatusOK, "The whole state.", doc.Components.Schemas.Schema(reflect.TypeFor[ReadAnswer](), true, "ReadAnswer"), 400, 401, 413, 422, 500, 503),
 	}

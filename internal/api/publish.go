@@ -69,6 +69,12 @@ func (a *API) publication(f *faults, r *http.Request) (who caller, key string, b
 	if body, p = readBody(r); p != nil {
 		return who, "", nil, p
 	}
+	query := r.URL.Query()
+	for _, name := range []string{"to", "user", "users", "topic"} {
+		if query.Has(name) { // passed over, it would become a broadcast
+			f.add("query."+name, `whom it is for is said in the body, such as "to":{"user":"ada"}`, nil)
+		}
+	}
 	return who, parseKey(f, r), body, nil
 }
 

@@ -256,6 +256,29 @@ func TestNoSecrets(t *testing.T) {
 	}
 }
 
+// TestLogFitsItsDisk: a store that is full takes nothing more, so the log has a limit below
+// it by itself, and its mirror fits beside it.
+func TestLogFitsItsDisk(t *testing.T) {
+	for _, tt := range []struct {
+		args []string
+		want string // of WS_HISTORY_BYTES; empty: it is not set
+	}{
+		{nil, fmt.Sprint(int64(50) << 30 * 4 / 5)},
+		{[]string{"--set", "nats.storage.size=10Gi,settings.WS_READ_MIRROR=true"}, fmt.Sprint(int64(10) << 30 * 2 / 5)},
+		{[]string{"--set", "settings.WS_HISTORY_BYTES=1GiB"}, "1GiB"},
+		{[]string{"--set", "settings.WS_HISTORY_BYTES=0"}, "0"},
+		{[]string{"--set", "existingConfigMap=mine"}, ""},
+		{[]string{"--set", "nats.enabled=false,nats.url=nats://elsewhere:4222"}, ""},
+	} {
+		all := render(t, append([]string{"--values", chartDir + "/ci/01-minimal-values.yaml"}, tt.args...)...)
+		got := text(all.get("ConfigMap", "vibemesh"), "data", "WS_HISTORY_BYTES")
+		job := environment(dig(all.of("Job")[0], "spec", "template", "spec", "containers", 0))["WS_HISTORY_BYTES"]
+		if got != tt.want || job != tt.want {
+			t.Errorf("%v: WS_HISTORY_BYTES is %q, and %q to the provisioning; want %q", tt.args, got, job, tt.want)
+		}
+	}
+}
+
 // TestRollOut holds that pods are replaced when a setting changes, and only then.
 func TestRollOut(t *testing.T) {
 	pods := func(args ...string) map[string]string {

@@ -15,6 +15,8 @@ func TestNotes(t *testing.T) {
 		{"ingress.enabled=true,ingress.hosts[0]=ws.example.com", "ws://ws.example.com/api/v1/ws", nothing},
 		{"settings.WS_PROXY_PROTOCOL=true", "api.extraEnv", "no such thing"},
 		{"nats.replicas=1", "NATS: nats://vibemesh-nats.notes.svc:4222", "The certificate in"},
+		{"settings.WS_HISTORY_BYTES=0", "takes nothing more once its disk is full", "no such thing"},
+		{"edge.replicas=4", "Backends that publish by NATS", "once its disk is full"},
 		{"nats.tls.existingSecret=nats-tls", "NATS: tls://vibemesh-nats.notes.svc:4222", "One server"},
 		{"nats.tls.existingSecret=nats-tls", "The certificate in nats-tls has to be for these names", "One server"},
 	} {

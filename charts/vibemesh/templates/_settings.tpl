@@ -6,12 +6,22 @@
 {{- end -}}
 {{- end -}}
 
+{{/* What the log may take of a server's volume unless it is said otherwise: four fifths, or the mirror's half of them. Beyond it the
+oldest go, as an alert tells before; a store that is full takes nothing more. */}}
+{{- define "vibemesh.historyBytes" -}}
+{{- $copies := ternary 2 1 (eq (toString .Values.settings.WS_READ_MIRROR) "true") -}}
+{{- div (mul (include "vibemesh.bytes" .Values.nats.storage.size | int64) 4) (mul 5 $copies) -}}
+{{- end -}}
+
 {{/* Settings that edges, APIs and the provisioning have in common, as YAML of names and values. */}}
 {{- define "vibemesh.settings" -}}
 {{- $settings := dict
   "WS_NATS_URL" (include "vibemesh.natsURL" .)
   "WS_REPLICAS" (ternary (min 3 .Values.nats.replicas) 3 .Values.nats.enabled | toString)
 -}}
+{{- if and .Values.nats.enabled (not .Values.existingConfigMap) -}}
+{{- $_ := set $settings "WS_HISTORY_BYTES" (include "vibemesh.historyBytes" .) -}}
+{{- end -}}
 {{- range $name, $value := .Values.settings -}}
 {{- if not (kindIs "invalid" $value) -}}
 {{- $_ := set $settings $name (include "vibemesh.setting" $value) -}}

@@ -359,3 +359,38 @@ func TestAsyncAPICloses(t *testing.T) {
 		t.Errorf("errors.json (-), asyncapi.json (+)\n%s", diff)
 	}
 }
+
+// TestAsyncAPIExamples: every message has an example, which is what its schemas say; but
+// for events of a type that no vector is of.
+func TestAsyncAPIExamples(t *testing.T) {
+	d := readAsyncDoc(t)
+	for name := range d.Components.Messages {
+		var message struct {
+			Headers  any
+			Examples []struct{ Payload, Headers any }
+		}
+		text, err := json.Marshal(d.Components.Messages[name])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := json.Unmarshal(text, &message); err != nil {
+			t.Fatal(err)
+		}
+		_, typ, _ := strings.Cut(name, ".")
+		_, err = os.Stat("schemas/" + typ + ".json")
+		if ofItsOwn := err == nil && typ != wire.TypeToast; len(message.Examples) == 0 && !ofItsOwn {
+			t.Errorf("%s has no example", name)
+		}
+		for i, example := range message.Examples {
+			place := "components/messages/" + name
+			if err := d.at(t, place+"/payload").Validate(example.Payload); err != nil {
+				t.Errorf("%s, example %d: %v", name, i, err)
+			}
+			if (message.Headers == nil) != (example.Headers == nil) {
+				t.Errorf("%s, example %d: headers %v", name, i, example.Headers)
+			} else if message.Headers != nil && d.at(t, place+"/headers").Validate(example.Headers) != nil {
+				t.Errorf("%s, example %d: the headers are not as described", name, i)
+			}
+		}
+	}
+}

@@ -26,17 +26,25 @@ func (b *builder) messages() (all object) {
 			envelope = object{{"allOf", []object{envelope, narrow}}}
 			frame = object{{"allOf", []object{frame, narrow}}}
 		}
-		add("published."+eventName(typ), title, "As NATS carries it.", envelope, headers)
-		add("server."+eventName(typ), title, "As a client receives it.", frame)
+		published, received := "a "+typ, typ+" for everybody"
+		if typ == "" {
+			published, received = "an event of a type of its own", "event of a type of its own"
+		}
+		add("published."+eventName(typ), title, "As NATS carries it.", envelope, headers,
+			b.examples("envelopes.json", named(published), headersOf(member{b.text("HeaderMsgID"), "order-7"}, member{b.text("HeaderTTL"), "24h"})))
+		add("server."+eventName(typ), title, "As a client receives it.", frame, b.examples("server_frames.json", named(received)))
 	}
-	add("scheduled", "An event that waits for its time", "As NATS carries it.", schemaRef("Envelope"), member{"headers", schemaRef("ScheduleHeaders")})
-	add("signal", "Something of the moment", "As NATS carries it: not stored.", schemaRef("Envelope"), member{"headers", schemaRef("SignalHeaders")})
-	add("readState", "What a person has read", "The edges merge and store it. Backends leave it alone.", schemaRef("ReadState"))
+	add("scheduled", "An event that waits for its time", "As NATS carries it.", schemaRef("Envelope"), member{"headers", schemaRef("ScheduleHeaders")},
+		b.examples("envelopes.json", named("a toast"), headersOf(member{"Nats-Schedule", "@at 2031-05-01T09:00:00Z"}, member{"Nats-Schedule-Target", "sv.ws.user.ada"}, member{b.text("HeaderTTL"), "never"})))
+	add("signal", "Something of the moment", "As NATS carries it: not stored.", schemaRef("Envelope"), member{"headers", schemaRef("SignalHeaders")},
+		b.examples("envelopes.json", named("a signal"), headersOf(member{b.text("HeaderFrom"), "ada"})))
+	add("readState", "What a person has read", "The edges merge and store it. Backends leave it alone.", schemaRef("ReadState"),
+		b.examples("read_states.json", named("up to an event")))
 	for _, f := range b.serverFrames() {
-		add("server."+f.frameType, "The frame "+f.frameType, "From an edge to a client.", schemaRef(f.name))
+		add("server."+f.frameType, "The frame "+f.frameType, "From an edge to a client.", schemaRef(f.name), b.examples("server_frames.json", ofType(f.frameType)))
 	}
 	for _, f := range b.clientFrames() {
-		add("client."+f.frameType, "The frame "+f.frameType, "From a client to an edge.", schemaRef(f.name))
+		add("client."+f.frameType, "The frame "+f.frameType, "From a client to an edge.", schemaRef(f.name), b.examples("client_frames.json", ofType(f.frameType)))
 	}
 	return all
 }

@@ -12,8 +12,10 @@ import (
 func generate(t *testing.T, edit func(folder string)) (folder string, err error) {
 	t.Helper()
 	folder = filepath.Join(t.TempDir(), "internal", "wire")
-	if err := os.CopyFS(filepath.Join(folder, "schemas"), os.DirFS(filepath.Join("..", "schemas"))); err != nil {
-		t.Fatal(err)
+	for _, inputs := range []string{"schemas", "testdata/vectors"} {
+		if err := os.CopyFS(filepath.Join(folder, inputs), os.DirFS(filepath.Join("..", inputs))); err != nil {
+			t.Fatal(err)
+		}
 	}
 	write(t, filepath.Join(folder, "errors.json"), read(t, filepath.Join("..", "errors.json")))
 	sources, err := filepath.Glob(filepath.Join("..", "*.go"))

@@ -52,6 +52,7 @@ fullnameOverride: "null"
 nats: {credentials: {existingSecret: "1"}, tls: {existingSecret: "2", clientSecret: "3"}, storage: {storageClassName: "4"}}
 publishSecret: {existingSecret: "5", key: "6"}
 tls: {existingSecret: "7"}
+edge: {maxSessions: 1000}
 existingConfigMap: "8"
 imagePullSecrets: ["9"]
 serviceAccount: {name: "10"}

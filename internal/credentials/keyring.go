@@ -93,23 +93,30 @@ func (k *keyring) public(account string) (string, error) {
 }
 
 // write makes the directory of the keys, whole or not at all: nobody could go on with half.
-func (k *keyring) write(dir string) error {
-	half := filepath.Join(filepath.Dir(dir), ".half-"+filepath.Base(dir))
-	if err := os.RemoveAll(half); err != nil { // of a run that was ended in the middle
+// Of several at once one makes it.
+func (k *keyring) write(dir string) (err error) {
+	above := filepath.Dir(dir)
+	if err := os.MkdirAll(above, 0o700); err != nil {
 		return err
 	}
-	if err := os.MkdirAll(half, 0o700); err != nil {
+	own, err := os.MkdirTemp(above, ".half-"+filepath.Base(dir)+"-*") // of mode 0700
+	if err != nil {
 		return err
 	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.RemoveAll(own))
+		}
+	}()
 	for name, pair := range k.seeds {
-		if err := writeSeed(half, name, pair); err != nil {
+		if err := writeSeed(own, name, pair); err != nil {
 			return err
 		}
 	}
-	if err := k.writeLayout(half); err != nil {
+	if err := k.writeLayout(own); err != nil {
 		return err
 	}
-	return os.Rename(half, dir)
+	return os.Rename(own, dir) // which takes no place of one that holds something
 }
 
 func writeSeed(dir, name string, pair nkeys.KeyPair) error {

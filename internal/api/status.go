@@ -48,7 +48,7 @@ type LogStatus struct {
 	Messages   uint64     `json:"messages"`
 	Bytes      uint64     `json:"bytes" doc:"On one server's disk."`
 	Last       uint64     `json:"last_sequence" doc:"The newest sequence; of several partitions their sum."`
-	Oldest     *time.Time `json:"oldest,omitempty" doc:"When the oldest message was stored. Missing when there is none."`
+	Oldest     *time.Time `json:"oldest,omitempty" doc:"When the oldest message was stored, without older ones that wait for their time. Missing when there is none."`
 }
 
 type statusAnswer struct{ Body Status }

@@ -28,7 +28,7 @@ type LogSize struct {
 // logSize is what one partition said about itself.
 type logSize struct {
 	messages, bytes, last uint64
-	oldest                int64 // Unix milliseconds; 0: it is empty
+	oldest                int64 // Unix milliseconds; 0: there is none
 	maxBytes              int64 // 0: no limit
 	maxAge                time.Duration
 	replicas, current     int // that there are to be; that have all of it, the leader among them
@@ -66,18 +66,22 @@ func (s *LogSize) ask(ctx context.Context) {
 			if err == nil {
 				err = led(p.stream, stream.CachedInfo())
 			}
+			var oldest time.Time
+			if err == nil {
+				_, oldest, err = s.mesh.first(ctx, p, stream.CachedInfo())
+			}
 			if err != nil {
 				s.mesh.log.Debug("the size of the log", "stream", p.stream, "err", err)
 				return nil
 			}
-			s.parts[i].Store(sizeOf(stream.CachedInfo(), s.now()))
+			s.parts[i].Store(sizeOf(stream.CachedInfo(), oldest, s.now()))
 			return nil
 		})
 	}
 	group.Wait() //nolint:errcheck // there is none
 }
 
-func sizeOf(info *jetstream.StreamInfo, at time.Time) *logSize {
+func sizeOf(info *jetstream.StreamInfo, oldest, at time.Time) *logSize {
 	size := &logSize{
 		messages: info.State.Msgs, bytes: info.State.Bytes, last: info.State.LastSeq,
 		maxBytes: max(info.Config.MaxBytes, 0), maxAge: info.Config.MaxAge,
@@ -90,8 +94,8 @@ func sizeOf(info *jetstream.StreamInfo, at time.Time) *logSize {
 			}
 		}
 	}
-	if size.messages > 0 {
-		size.oldest = info.State.FirstTime.UnixMilli()
+	if !oldest.IsZero() {
+		size.oldest = oldest.UnixMilli()
 	}
 	return size
 }
@@ -104,7 +108,7 @@ var (
 	descLogLast     = logDesc("last_sequence", "Sequence of the newest message of a partition of the log, as its leader says.")
 	descReplicas    = logDesc("replicas", "Replicas that a partition of the log is to have.")
 	descCurrent     = logDesc("replicas_current", "Replicas of a partition of the log that have all of it, as its leader says, which counts itself.")
-	descLogOldest   = logDesc("oldest_timestamp_seconds", "When the oldest message of a partition of the log was stored; 0: it holds none.")
+	descLogOldest   = logDesc("oldest_timestamp_seconds", "When the oldest message of a partition of the log was stored, without older ones that wait for their time; 0: it holds none.")
 )
 
 func logDesc(name, help string) *prometheus.Desc {

@@ -12,7 +12,7 @@ import (
 // log, however old it is. What retention has removed behind it is gone nevertheless, and
 // whoever reads on from before is to be told.
 func TestWhatWaitsHidesNoLoss(t *testing.T) {
-	const age = 2 * time.Second
+	const age = 4 * time.Second
 	m := connectTo(t, mesh.Config{Server: server(t, t.TempDir(), "")})
 	if _, err := m.Provision(t.Context(), mesh.LogConfig{Replicas: 1, MaxAge: age}); err != nil {
 		t.Fatal(err)
@@ -42,6 +42,7 @@ func TestWhatWaitsHidesNoLoss(t *testing.T) {
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
+	keptAt := time.Now()
 	kept := publish(t, m, message(wire.User("ada"), "kept"))[0].ID.Seq
 	if got := first(); got != kept {
 		t.Errorf("the log begins at %d, want %d", got, kept)
@@ -49,5 +50,15 @@ func TestWhatWaitsHidesNoLoss(t *testing.T) {
 	state, err := m.State(t.Context())
 	if err != nil || state[0].First != kept || state[0].Last != kept {
 		t.Errorf("the state is %+v, %v", state, err)
+	}
+	size := m.NewLogSize()
+	size.Ask(t.Context())
+	const oldest = "vibemesh_log_oldest_timestamp_seconds 0"
+	if got := gauges(t, size)[oldest]; got < float64(keptAt.UnixMilli())/1e3-1 {
+		t.Errorf("the oldest message is said to be of %v, and what does not wait is of %v", got, keptAt)
+	}
+	status, err := m.NewOperator().LogStatus(t.Context())
+	if err != nil || status.Oldest.Before(keptAt.Add(-time.Second)) {
+		t.Errorf("the status is %+v, %v; what does not wait is of %v", status, err, keptAt)
 	}
 }

@@ -110,60 +110,73 @@ func (m *Mesh) readState(ctx context.Context, p *partition) (wire.LogState, erro
 // retentionLag is by how much JetStream may be late in removing what is too old.
 const retentionLag = 2 * time.Second
 
-// kept is the state without what is older than retention keeps. What waits for its time
-// never expires, and would make the log seem to begin with it: what retention has removed
-// behind it is gone nevertheless.
+// kept is the state without what is older than retention keeps: what retention has removed
+// behind a message that waits for its time is gone nevertheless.
 func (m *Mesh) kept(ctx context.Context, p *partition, info *jetstream.StreamInfo) (wire.LogState, error) {
 	state := stateOf(info)
-	since := info.TimeStamp.Add(-info.Config.MaxAge)
-	if info.Config.MaxAge == 0 || info.State.Msgs == 0 || !info.State.FirstTime.Before(since.Add(-retentionLag)) {
-		return state, nil
-	}
-	first, err := m.oldest(ctx, p, map[string]any{"start_time": since, "next_by_subj": m.cfg.Subjects.Log(p.index)})
+	first, _, err := m.first(ctx, p, info)
 	if err != nil {
 		return wire.LogState{}, err
-	}
-	if first == 0 || first > state.Last { // it came after the state
-		first = state.Last + 1
 	}
 	state.First = max(state.First, first)
 	return state, nil
 }
 
+// first is the sequence of the oldest message that is no older than retention keeps, and
+// when it was stored: zero, if there is none. What waits for its time never expires, and
+// would make the log seem to begin with it.
+func (m *Mesh) first(ctx context.Context, p *partition, info *jetstream.StreamInfo) (seq uint64, at time.Time, err error) {
+	s := &info.State
+	since := info.TimeStamp.Add(-info.Config.MaxAge)
+	switch {
+	case s.Msgs == 0:
+		return s.FirstSeq, time.Time{}, nil
+	case info.Config.MaxAge == 0 || !s.FirstTime.Before(since.Add(-retentionLag)):
+		return s.FirstSeq, s.FirstTime, nil
+	}
+	seq, at, err = m.oldest(ctx, p, map[string]any{"start_time": since, "next_by_subj": m.cfg.Subjects.Log(p.index)})
+	if err == nil && (seq == 0 || seq > s.LastSeq) { // it came after the state
+		return s.LastSeq + 1, time.Time{}, nil
+	}
+	return seq, at, err
+}
+
 // next is the sequence of the oldest message for some subjects, from a sequence
 // on; 0 when there is none.
 func (m *Mesh) next(ctx context.Context, p *partition, subjects string, from uint64) (uint64, error) {
-	return m.oldest(ctx, p, map[string]any{"seq": max(from, 1), "next_by_subj": subjects})
+	seq, _, err := m.oldest(ctx, p, map[string]any{"seq": max(from, 1), "next_by_subj": subjects})
+	return seq, err
 }
 
-// oldest is the sequence of the oldest message that a question is about; 0 when there is
-// none. The leader of the log answers, which knows all of it.
-func (m *Mesh) oldest(ctx context.Context, p *partition, question map[string]any) (uint64, error) {
+// oldest is the sequence of the oldest message that a question is about, and when it was
+// stored; 0 when there is none. The leader of the log answers, which knows all of it.
+func (m *Mesh) oldest(ctx context.Context, p *partition, question map[string]any) (seq uint64, at time.Time, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	body, err := json.Marshal(question)
 	if err != nil {
-		return 0, err
+		return 0, at, err
 	}
 	msg, err := m.read.nc.RequestWithContext(ctx, "$JS.API.STREAM.MSG.GET."+p.stream, body)
 	if err != nil {
-		return 0, unavailable(err)
+		return 0, at, unavailable(err)
 	}
 	var answer struct {
 		Error   *jetstream.APIError `json:"error"`
 		Message struct {
-			Seq uint64 `json:"seq"`
+			Seq  uint64    `json:"seq"`
+			Time time.Time `json:"time"`
 		} `json:"message"`
 	}
 	if err := json.Unmarshal(msg.Data, &answer); err != nil {
-		return 0, fmt.Errorf("the log's answer: %w", err)
+		return 0, at, fmt.Errorf("the log's answer: %w", err)
 	}
 	switch {
 	case answer.Error == nil:
-		return answer.Message.Seq, nil
+		return answer.Message.Seq, answer.Message.Time, nil
 	case answer.Error.ErrorCode == jetstream.JSErrCodeMessageNotFound:
-		return 0, nil
+		return 0, at, nil
 	default:
-		return 0, unavailable(answer.Error)
+		return 0, at, unavailable(answer.Error)
 	}
 }

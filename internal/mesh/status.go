@@ -33,7 +33,7 @@ func (o *Operator) LogStatus(ctx context.Context) (wire.LogStatus, error) {
 	ctx, cancel := context.WithTimeout(ctx, logTimeout)
 	defer cancel()
 	m := o.mesh
-	states := make([]jetstream.StreamState, len(m.parts))
+	states, oldest := make([]jetstream.StreamState, len(m.parts)), make([]time.Time, len(m.parts))
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(16)
 	for i, p := range m.parts {
@@ -46,19 +46,23 @@ func (o *Operator) LogStatus(ctx context.Context) (wire.LogStatus, error) {
 				return unavailable(err)
 			}
 			states[i] = s.CachedInfo().State
-			return led(p.stream, s.CachedInfo())
+			if err = led(p.stream, s.CachedInfo()); err != nil {
+				return err
+			}
+			_, oldest[i], err = m.first(ctx, p, s.CachedInfo())
+			return err
 		})
 	}
 	if err := group.Wait(); err != nil {
 		return wire.LogStatus{}, err
 	}
 	log := wire.LogStatus{Partitions: len(states)}
-	for _, s := range states {
+	for i, s := range states {
 		log.Messages += s.Msgs
 		log.Bytes += s.Bytes
 		log.Last += s.LastSeq
-		if s.Msgs > 0 && (log.Oldest.IsZero() || s.FirstTime.Before(log.Oldest)) {
-			log.Oldest = s.FirstTime.UTC()
+		if at := oldest[i]; !at.IsZero() && (log.Oldest.IsZero() || at.Before(log.Oldest)) {
+			log.Oldest = at.UTC()
 		}
 	}
 	return log, nil

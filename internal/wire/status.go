@@ -22,6 +22,7 @@ type LogStatus struct {
 	Messages   uint64
 	Bytes      uint64 // on one server's disk
 	Last       uint64 // the newest sequence; of several partitions their sum
-	// Oldest is when the oldest message was stored; zero when there is none.
+	// Oldest is when the oldest message was stored, without older ones that wait for their
+	// time; zero when there is none.
 	Oldest time.Time
 }

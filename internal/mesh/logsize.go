@@ -66,15 +66,15 @@ func (s *LogSize) ask(ctx context.Context) {
 			if err == nil {
 				err = led(p.stream, stream.CachedInfo())
 			}
-			var oldest time.Time
+			var first spot
 			if err == nil {
-				_, oldest, err = s.mesh.first(ctx, p, stream.CachedInfo())
+				first, err = s.mesh.first(ctx, p, stream.CachedInfo())
 			}
 			if err != nil {
 				s.mesh.log.Debug("the size of the log", "stream", p.stream, "err", err)
 				return nil
 			}
-			s.parts[i].Store(sizeOf(stream.CachedInfo(), oldest, s.now()))
+			s.parts[i].Store(sizeOf(stream.CachedInfo(), first.at, s.now()))
 			return nil
 		})
 	}

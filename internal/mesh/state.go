@@ -107,76 +107,100 @@ func (m *Mesh) readState(ctx context.Context, p *partition) (wire.LogState, erro
 	return m.kept(ctx, p, info)
 }
 
-// retentionLag is by how much JetStream may be late in removing what is too old.
-const retentionLag = 2 * time.Second
+// waitingRun is how many messages that wait for their time, one behind the other, are seen
+// to be there where retention has removed all others.
+const waitingRun = 8
 
-// kept is the state without what is older than retention keeps: what retention has removed
-// behind a message that waits for its time is gone nevertheless.
+// kept is the state without what retention has removed behind a message that waits for its
+// time, which never expires: the log would seem to begin with it.
 func (m *Mesh) kept(ctx context.Context, p *partition, info *jetstream.StreamInfo) (wire.LogState, error) {
 	state := stateOf(info)
-	first, _, err := m.first(ctx, p, info)
+	if info.State.NumDeleted == 0 { // all that came behind the first is there
+		return state, nil
+	}
+	first, err := m.first(ctx, p, info)
 	if err != nil {
 		return wire.LogState{}, err
 	}
-	state.First = max(state.First, first)
+	for range waitingRun {
+		if first.seq <= state.First+1 {
+			break
+		}
+		before, err := m.oldest(ctx, p, map[string]any{"seq": first.seq - 1})
+		if err != nil {
+			return wire.LogState{}, err
+		}
+		if _, err := m.cfg.Subjects.Parse(p.index, before.subject); !errors.Is(err, wire.ErrSchedule) {
+			break
+		}
+		first.seq-- // nobody has lost it, however old it is
+	}
+	state.First = max(state.First, first.seq)
 	return state, nil
 }
 
-// first is the sequence of the oldest message that is no older than retention keeps, and
-// when it was stored: zero, if there is none. What waits for its time never expires, and
-// would make the log seem to begin with it.
-func (m *Mesh) first(ctx context.Context, p *partition, info *jetstream.StreamInfo) (seq uint64, at time.Time, err error) {
+// spot is where a message of the log is; the zero value: nowhere.
+type spot struct {
+	seq     uint64
+	subject string
+	at      time.Time
+}
+
+// first is the place of the oldest message that is no older than retention keeps; without
+// one, the sequence of the next.
+func (m *Mesh) first(ctx context.Context, p *partition, info *jetstream.StreamInfo) (spot, error) {
 	s := &info.State
 	since := info.TimeStamp.Add(-info.Config.MaxAge)
 	switch {
 	case s.Msgs == 0:
-		return s.FirstSeq, time.Time{}, nil
-	case info.Config.MaxAge == 0 || !s.FirstTime.Before(since.Add(-retentionLag)):
-		return s.FirstSeq, s.FirstTime, nil
+		return spot{seq: s.LastSeq + 1}, nil
+	case info.Config.MaxAge == 0 || !s.FirstTime.Before(since):
+		return spot{seq: s.FirstSeq, at: s.FirstTime}, nil
 	}
-	seq, at, err = m.oldest(ctx, p, map[string]any{"start_time": since, "next_by_subj": m.cfg.Subjects.Log(p.index)})
-	if err == nil && (seq == 0 || seq > s.LastSeq) { // it came after the state
-		return s.LastSeq + 1, time.Time{}, nil
+	found, err := m.oldest(ctx, p, map[string]any{"start_time": since, "next_by_subj": m.cfg.Subjects.Log(p.index)})
+	if err == nil && (found.seq == 0 || found.seq > s.LastSeq) { // it came after the state
+		return spot{seq: s.LastSeq + 1}, nil
 	}
-	return seq, at, err
+	return found, err
 }
 
 // next is the sequence of the oldest message for some subjects, from a sequence
 // on; 0 when there is none.
 func (m *Mesh) next(ctx context.Context, p *partition, subjects string, from uint64) (uint64, error) {
-	seq, _, err := m.oldest(ctx, p, map[string]any{"seq": max(from, 1), "next_by_subj": subjects})
-	return seq, err
+	found, err := m.oldest(ctx, p, map[string]any{"seq": max(from, 1), "next_by_subj": subjects})
+	return found.seq, err
 }
 
-// oldest is the sequence of the oldest message that a question is about, and when it was
-// stored; 0 when there is none. The leader of the log answers, which knows all of it.
-func (m *Mesh) oldest(ctx context.Context, p *partition, question map[string]any) (seq uint64, at time.Time, err error) {
+// oldest is the place of the oldest message that a question is about; nowhere when there is
+// none. The leader of the log answers, which knows all of it.
+func (m *Mesh) oldest(ctx context.Context, p *partition, question map[string]any) (spot, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	body, err := json.Marshal(question)
 	if err != nil {
-		return 0, at, err
+		return spot{}, err
 	}
 	msg, err := m.read.nc.RequestWithContext(ctx, "$JS.API.STREAM.MSG.GET."+p.stream, body)
 	if err != nil {
-		return 0, at, unavailable(err)
+		return spot{}, unavailable(err)
 	}
 	var answer struct {
 		Error   *jetstream.APIError `json:"error"`
 		Message struct {
-			Seq  uint64    `json:"seq"`
-			Time time.Time `json:"time"`
+			Seq     uint64    `json:"seq"`
+			Subject string    `json:"subject"`
+			Time    time.Time `json:"time"`
 		} `json:"message"`
 	}
 	if err := json.Unmarshal(msg.Data, &answer); err != nil {
-		return 0, at, fmt.Errorf("the log's answer: %w", err)
+		return spot{}, fmt.Errorf("the log's answer: %w", err)
 	}
-	switch {
+	switch found := answer.Message; {
 	case answer.Error == nil:
-		return answer.Message.Seq, answer.Message.Time, nil
+		return spot{found.Seq, found.Subject, found.Time}, nil
 	case answer.Error.ErrorCode == jetstream.JSErrCodeMessageNotFound:
-		return 0, at, nil
+		return spot{}, nil
 	default:
-		return 0, at, unavailable(answer.Error)
+		return spot{}, unavailable(answer.Error)
 	}
 }

@@ -33,7 +33,7 @@ func (o *Operator) LogStatus(ctx context.Context) (wire.LogStatus, error) {
 	ctx, cancel := context.WithTimeout(ctx, logTimeout)
 	defer cancel()
 	m := o.mesh
-	states, oldest := make([]jetstream.StreamState, len(m.parts)), make([]time.Time, len(m.parts))
+	states, firsts := make([]jetstream.StreamState, len(m.parts)), make([]spot, len(m.parts))
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(16)
 	for i, p := range m.parts {
@@ -49,7 +49,7 @@ func (o *Operator) LogStatus(ctx context.Context) (wire.LogStatus, error) {
 			if err = led(p.stream, s.CachedInfo()); err != nil {
 				return err
 			}
-			_, oldest[i], err = m.first(ctx, p, s.CachedInfo())
+			firsts[i], err = m.first(ctx, p, s.CachedInfo())
 			return err
 		})
 	}
@@ -61,7 +61,7 @@ func (o *Operator) LogStatus(ctx context.Context) (wire.LogStatus, error) {
 		log.Messages += s.Msgs
 		log.Bytes += s.Bytes
 		log.Last += s.LastSeq
-		if at := oldest[i]; !at.IsZero() && (log.Oldest.IsZero() || at.Before(log.Oldest)) {
+		if at := firsts[i].at; !at.IsZero() && (log.Oldest.IsZero() || at.Before(log.Oldest)) {
 			log.Oldest = at.UTC()
 		}
 	}

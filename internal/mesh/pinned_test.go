@@ -1,6 +1,7 @@
 package mesh_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -98,4 +99,29 @@ func TestWhatWaitsIsNoLoss(t *testing.T) {
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
+}
+
+// TestShorterAgeThanWhatWaits: a message that waits for its time tells nothing of how old the
+// others are, and is not removed by an age.
+func TestShorterAgeThanWhatWaits(t *testing.T) {
+	m := connectTo(t, mesh.Config{Server: server(t, t.TempDir(), "")})
+	cfg := mesh.LogConfig{Replicas: 1, MaxAge: 200 * time.Millisecond}
+	if _, err := m.Provision(t.Context(), cfg); err != nil {
+		t.Fatal(err)
+	}
+	waits := message(wire.User("ada"), "tomorrow")
+	waits.At = time.Now().Add(24 * time.Hour)
+	publish(t, m, waits)
+	shorter := cfg
+	shorter.MaxAge = 100 * time.Millisecond
+	until(t, "said", func() bool {
+		err := plan(t, m, shorter).Err()
+		if err == nil {
+			return false // it is not old enough
+		}
+		if strings.Contains(err.Error(), "set WS_HISTORY_AGE to 1h") {
+			t.Fatalf("the message that waits is taken for one that an age removes: %v", err)
+		}
+		return strings.Contains(err.Error(), "waits for its time and stays") && strings.Contains(err.Error(), "set WS_HISTORY_AGE to 200ms")
+	})
 }

@@ -98,17 +98,33 @@ func (t *target) judgeFixed(c *Change, from jetstream.StreamConfig) {
 	}
 }
 
+// judgeAge finds whether a shorter age would remove messages. What is older than the log
+// keeps them waits for its time, is not removed, and says nothing of the others: those may be
+// as old as they are kept.
+func (t *target) judgeAge(c *Change, info *jetstream.StreamInfo) {
+	kept, to, first := info.Config.MaxAge, c.config.MaxAge, info.State.FirstTime
+	age := serverTime(info).Sub(first)
+	if !shrinks(int64(kept), int64(to)) || age <= to {
+		return
+	}
+	what := fmt.Sprintf("max_age %v would remove messages: the oldest is of %s", to, first.UTC().Format(time.RFC3339))
+	enough := age.Truncate(time.Second) + time.Hour
+	if kept > 0 && age > kept {
+		what = fmt.Sprintf("max_age %v may remove messages: they are kept for %v, and the oldest, of %s, waits for its time and stays", to, kept, first.UTC().Format(time.RFC3339))
+	}
+	if kept > 0 {
+		enough = min(enough, kept)
+	}
+	c.lose(t.cfg, what, fmt.Sprintf("set WS_HISTORY_AGE to %v or more", enough))
+}
+
 // judgeRetention finds what an update would remove of what is stored.
 func (t *target) judgeRetention(c *Change, info *jetstream.StreamInfo) {
 	from, to, state := info.Config, c.config, &info.State
 	if state.Msgs == 0 {
 		return
 	}
-	now := serverTime(info)
-	if shrinks(int64(from.MaxAge), int64(to.MaxAge)) && state.FirstTime.Before(now.Add(-to.MaxAge)) {
-		c.lose(t.cfg, fmt.Sprintf("max_age %v would remove messages: the oldest is of %s", to.MaxAge, state.FirstTime.UTC().Format(time.RFC3339)),
-			fmt.Sprintf("set WS_HISTORY_AGE to %v or more", now.Sub(state.FirstTime).Truncate(time.Second)+time.Hour))
-	}
+	t.judgeAge(c, info)
 	if shrinks(from.MaxBytes, to.MaxBytes) && state.Bytes > uint64(to.MaxBytes) {
 		c.lose(t.cfg, fmt.Sprintf("max_bytes %s would remove messages: it holds %d bytes", bytesText(to.MaxBytes), state.Bytes),
 			fmt.Sprintf("set WS_HISTORY_BYTES to %d or more", state.Bytes*uint64(max(t.partitions, 1))))

@@ -156,11 +156,15 @@ func (m *mesh) haproxyConfig() string {
 	return path
 }
 
-// ip is the address of a service.
+// ip is the address of a service; what has a name with .routes has another one on that network.
 func (m *mesh) ip(name string) string {
+	name, onRoutes := strings.CutSuffix(strings.TrimSuffix(name, ".log"), ".routes")
 	i, ok := slices.BinarySearch(m.project.ServiceNames(), name)
 	if !ok {
 		m.t.Fatalf("no service %s", name)
+	}
+	if onRoutes {
+		return address(101 + i)
 	}
 	return address(1 + i)
 }
@@ -168,7 +172,7 @@ func (m *mesh) ip(name string) string {
 var (
 	everywhere = regexp.MustCompile(`^(0\.0\.0\.0|):(\d+)$`)
 	itself     = regexp.MustCompile(`\b127\.0\.0\.1:(\d+)\b`)
-	other      = regexp.MustCompile(`\b([a-z]+-\d|haproxy):(\d+)\b`)
+	other      = regexp.MustCompile(`\b([a-z]+-\d(?:\.log|\.routes)?|haproxy):(\d+)\b`)
 )
 
 // addressed is a text of a service in which names are addresses, and its own loopback and

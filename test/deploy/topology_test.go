@@ -24,6 +24,7 @@ func TestMesh(t *testing.T) {
 	if version := output(t, m.nats, "--version"); !strings.Contains(m.project.Services["nats-1"].Image, strings.TrimPrefix(strings.Fields(version)[1], "v")) {
 		t.Errorf("compose.yaml has %s, go.mod %s", m.project.Services["nats-1"].Image, version)
 	}
+	m.hasRoutesApart()
 	m.state("edge-1", "UP")
 	m.state("edge-2", "UP")
 	var listeners []*container

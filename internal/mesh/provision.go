@@ -36,7 +36,7 @@ func (m *Mesh) Provision(ctx context.Context, cfg LogConfig) (wire.LogState, err
 		return wire.LogState{}, err
 	}
 	if len(refused) > 0 {
-		return wire.LogState{}, (&Plan{Refused: refused}).Err()
+		return wire.LogState{}, m.refuse(ctx, cfg, refused)
 	}
 	until, rounds := time.Now().Add(settleTime), 0
 	var why error // it has not succeeded so far
@@ -63,6 +63,18 @@ func (m *Mesh) Provision(ctx context.Context, cfg LogConfig) (wire.LogState, err
 		case <-time.After(stepPause):
 		}
 	}
+}
+
+// refuse is the error for what NATS is not prepared for. What the streams themselves say
+// against it comes first: who prepared NATS for another number of partitions beside a log
+// that is in use would end it.
+func (m *Mesh) refuse(ctx context.Context, cfg LogConfig, refused []string) error {
+	plan, err := m.planStreams(ctx, cfg)
+	if err != nil { // these credentials may not look at them
+		plan = &Plan{}
+	}
+	plan.Refused = append(plan.Refused, refused...)
+	return plan.Err()
 }
 
 // A cluster that has just started, or whose leaders change, refuses for a while, and

@@ -57,8 +57,9 @@ func (m *Mesh) checkMapping(ctx context.Context) (refused []string, err error) {
 		nc.Close()
 		if errors.Is(err, nats.ErrPermissionViolation) {
 			// The other servers have the same accounts.
-			return []string{fmt.Sprintf("the nats-server %s does not let these credentials do what provisioning takes (%v): WS_NATS_CREDS has to name those of the role provision, or run",
-				hostOf(server), err)}, nil
+			return []string{fmt.Sprintf("the nats-server %s does not let these credentials do what provisioning takes (%v): WS_NATS_CREDS has to name those of the role provision, or run, "+
+				"and accounts.conf has to be made for WS_PARTITIONS=%d and this prefix (`vibemesh credentials --partitions`)",
+				hostOf(server), err, m.cfg.Subjects.Partitions())}, nil
 		}
 		if err != nil {
 			return nil, fmt.Errorf("asking %s for its subject mapping: %w", hostOf(server), unavailable(err))

@@ -54,7 +54,7 @@ func (m *Mesh) Plan(ctx context.Context, cfg LogConfig) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	plan.Refused = append(refused, plan.Refused...)
+	plan.Refused = append(plan.Refused, refused...)
 	return plan, nil
 }
 

@@ -34,3 +34,40 @@ func TestProvisionAsAnother(t *testing.T) {
 		}
 	}
 }
+
+// TestProvisionAnotherNumber: accounts are made for a number of partitions. Who provisions for
+// another one is told that, beside the messages that forbid it, and not only to take the
+// credentials that were taken.
+func TestProvisionAnotherNumber(t *testing.T) {
+	dir, url, _ := single(t, 1)
+	provision := func(partitions int) error {
+		m, err := mesh.Connect(t.Context(), mesh.Config{
+			URLs: []string{url}, Creds: filepath.Join(dir, "provision.creds"), Role: "provision", Node: "test", Subjects: wire.Subjects{}.Partitioned(partitions),
+		}, quiet())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer m.Close()
+		_, err = m.Provision(t.Context(), mesh.LogConfig{Replicas: 1, MaxAge: time.Hour})
+		return err
+	}
+	if err := provision(1); err != nil {
+		t.Fatal(err)
+	}
+	const forAnother = "accounts.conf has to be made for WS_PARTITIONS=4"
+	err := provision(4)
+	if !errors.Is(err, mesh.ErrRefused) || !strings.Contains(err.Error(), forAnother) {
+		t.Errorf("an empty log: %v", err)
+	}
+	if _, err := as(t, dir, url, "backend").Request("sv.ws.user.ada", envelope("kept"), 5*time.Second); err != nil {
+		t.Fatal(err)
+	}
+	err = provision(4)
+	if !errors.Is(err, mesh.ErrRefused) {
+		t.Fatal(err)
+	}
+	holds, other := strings.Index(err.Error(), "a log of 1 partition holds 1 message"), strings.Index(err.Error(), forAnother)
+	if holds < 0 || other < holds {
+		t.Errorf("what forbids it does not come first: %v", err)
+	}
+}

@@ -262,6 +262,12 @@ func tailAgain(t *testing.T, dir, url string, api, edge *app.App) {
 // `nats stream restore` do.
 func backup(t *testing.T, nc *nats.Conn, stream string) {
 	t.Helper()
+	backupAs(t, nc, stream, func(config json.RawMessage) json.RawMessage { return config })
+}
+
+// backupAs has it restored with another configuration.
+func backupAs(t *testing.T, nc *nats.Conn, stream string, as func(json.RawMessage) json.RawMessage) {
+	t.Helper()
 	for _, list := range []string{"NAMES", "LIST"} {
 		if msg, err := nc.Request("$JS.API.STREAM."+list, nil, 5*time.Second); err != nil || !strings.Contains(string(msg.Data), `"`+stream+`"`) {
 			t.Errorf("%s: %v", list, err)
@@ -312,7 +318,7 @@ func backup(t *testing.T, nc *nats.Conn, stream string) {
 	if _, err := nc.Request("$JS.API.STREAM.DELETE."+stream, nil, 5*time.Second); err != nil {
 		t.Fatal(err)
 	}
-	msg, err = nc.Request("$JS.API.STREAM.RESTORE."+stream, fmt.Appendf(nil, `{"config":%s,"state":%s}`, config, state.State), 5*time.Second)
+	msg, err = nc.Request("$JS.API.STREAM.RESTORE."+stream, fmt.Appendf(nil, `{"config":%s,"state":%s}`, as(config), state.State), 5*time.Second)
 	var to struct {
 		DeliverSubject string `json:"deliver_subject"`
 	}

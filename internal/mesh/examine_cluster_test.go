@@ -34,6 +34,17 @@ func TestExamineCluster(t *testing.T) {
 	found(t, all, "nats stream SV_LOG", mesh.FindingOK, "3 replicas", "")
 }
 
+// TestExamineWithoutMajority: a server that has lost the others has JetStream turned on.
+func TestExamineWithoutMajority(t *testing.T) {
+	url := natsServer(t, t.TempDir(), storage(t)+`server_name: left
+		cluster { name: three, listen: "127.0.0.1:-1", routes: ["nats://127.0.0.1:1", "nats://127.0.0.1:2"] }`)
+	all := examine(t, url, nil)
+	for until := time.Now().Add(time.Minute); time.Now().Before(until) && strings.Contains(fmt.Sprint(all), "JetStream does not answer"); {
+		all = examine(t, url, nil) // it waits ten seconds for the others before it says anything
+	}
+	found(t, all, "nats jetstream", mesh.FindingFail, "temporarily unavailable", "bring a majority of its servers back")
+}
+
 // certificate writes a certificate for 127.0.0.1 until some time, and who has signed it.
 func certificate(t *testing.T, dir string, until time.Time) (ca string) {
 	t.Helper()

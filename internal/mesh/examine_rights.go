@@ -80,6 +80,9 @@ func (e *examiner) listen(ctx context.Context, subject string) (denied, err erro
 
 const noJetStream = "turn JetStream on in the server (jetstream { store_dir: … }) and for the account of this user"
 
+// noLeader is said by a cluster that is there, and cannot decide anything.
+const noLeader = "the cluster has no leader: bring a majority of its servers back, with their disks; each one's log says whom it misses"
+
 // jetStream finds whether there is any. Who may not ask sees it by the log's answer.
 func (e *examiner) jetStream(ctx context.Context) bool {
 	const check = "nats jetstream"
@@ -98,6 +101,8 @@ func (e *examiner) jetStream(ctx context.Context) bool {
 		e.fail(check, "JetStream does not answer: "+err.Error(), "look at the server's log: is JetStream on, and has the cluster a leader?")
 	case json.Unmarshal(answer.Data, &info) != nil:
 		e.fail(check, "JetStream's answer cannot be read", "")
+	case info.Error != nil && info.Error.ErrorCode == errNotAvailable:
+		e.fail(check, "JetStream: "+info.Error.Description, noLeader)
 	case info.Error != nil:
 		e.fail(check, "JetStream: "+info.Error.Description, noJetStream)
 	default:

@@ -47,7 +47,7 @@ func readBody(r *http.Request) (object, *Problem) {
 	if r.ContentLength > wire.MaxEnvelope { // said beforehand: none of it is asked for
 		return nil, tooLarge().with("Connection", "close")
 	}
-	if coding := r.Header.Get("Content-Encoding"); coding != "" && coding != "identity" {
+	if coding := r.Header.Get("Content-Encoding"); coding != "" && !strings.EqualFold(coding, "identity") {
 		return nil, problem(http.StatusBadRequest, "The body is compressed or encoded; send it as it is, without Content-Encoding.")
 	}
 	raw, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, wire.MaxEnvelope))

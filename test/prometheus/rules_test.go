@@ -110,10 +110,18 @@ func runbooks(t *testing.T) map[string]string {
 
 var promqlBlock = regexp.MustCompile("(?s)```promql\n(.*?)```")
 
-// promql is the queries of a runbook that stand in blocks, one a line.
+// inlineQuery is code in a line that names a metric of ours.
+var inlineQuery = regexp.MustCompile("`([^`\n]*\\bvibemesh_[a-z_]+[^`\n]*)`")
+
+// promql is the queries of a runbook: those that stand in blocks, one a line, and in lines.
 func promql(book string) (exprs []string) {
 	for _, m := range promqlBlock.FindAllStringSubmatch(book, -1) {
 		exprs = append(exprs, strings.Split(strings.TrimSpace(m[1]), "\n")...)
+	}
+	for _, m := range inlineQuery.FindAllStringSubmatch(promqlBlock.ReplaceAllString(book, ""), -1) {
+		if strings.ContainsAny(m[1], "({ ") { // a bare name is no query
+			exprs = append(exprs, m[1])
+		}
 	}
 	return exprs
 }

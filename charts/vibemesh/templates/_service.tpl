@@ -27,11 +27,7 @@ spec:
     - name: http
       port: {{ include "vibemesh.servicePort" . }}
       targetPort: http
-      {{- if .root.Values.tls.existingSecret }}
-      appProtocol: https
-      {{- else if eq .component "edge" }}
-      appProtocol: kubernetes.io/ws
-      {{- else }}
-      appProtocol: http
-      {{- end }}
+      {{- $secure := ternary 1 0 (ne .root.Values.tls.existingSecret "") }}
+      {{- /* Gateways open a WebSocket to what says that it is one (KEP-3726). */}}
+      appProtocol: {{ index (ternary (list "kubernetes.io/ws" "kubernetes.io/wss") (list "http" "https") (eq .component "edge")) $secure }}
 {{- end -}}

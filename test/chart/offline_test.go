@@ -1,0 +1,52 @@
+package chart_test
+
+import (
+	"strings"
+	"testing"
+)
+
+// TestRenderedWithoutACluster: what renders the chart without seeing the cluster (Argo CD)
+// gets objects that can be applied again and again: a Job that is no hook and has another
+// name when it does something else, since a Job cannot be changed.
+func TestRenderedWithoutACluster(t *testing.T) {
+	job := func(args ...string) object {
+		t.Helper()
+		all := render(t, append([]string{"--values", chartDir + "/ci/01-minimal-values.yaml", "--is-upgrade"}, args...)...)
+		jobs := all.of("Job")
+		if len(jobs) != 1 {
+			t.Fatalf("%d jobs", len(jobs))
+		}
+		return jobs[0]
+	}
+	first := job()
+	if hook := text(first, "metadata", "annotations", "helm.sh/hook"); hook != "" {
+		t.Errorf("it is a hook %q, which would wait for what is not there yet", hook)
+	}
+	if again := job("--set", "edge.replicas=9"); again.name() != first.name() || marshal(t, again) != marshal(t, first) {
+		t.Error("it changes with what it has nothing to do with")
+	}
+	if other := job("--set", "settings.WS_HISTORY_AGE=48h"); other.name() == first.name() {
+		t.Error("the same Job is to do something else, which Kubernetes refuses")
+	}
+	scaled := render(t, "--values", chartDir+"/ci/05-hpa-values.yaml", "--is-upgrade")
+	for _, d := range scaled.of("Deployment") {
+		if strings.HasSuffix(d.name(), "-edge") && dig(d, "spec", "replicas") != nil {
+			t.Errorf("%s names a number of pods, against whoever scales it", d.id())
+		}
+	}
+}
+
+// TestProtocols: gateways and proxies go by what a Service says that it speaks.
+func TestProtocols(t *testing.T) {
+	for set, want := range map[string][2]string{
+		"edge.replicas=3": {"kubernetes.io/ws", "http"},
+		"edge.maxSessions=10000,tls.existingSecret=tls": {"kubernetes.io/wss", "https"},
+	} {
+		all := render(t, "--values", chartDir+"/ci/01-minimal-values.yaml", "--set", set)
+		for i, name := range []string{"vibemesh-edge", "vibemesh-api"} {
+			if got := text(all.get("Service", name), "spec", "ports", 0, "appProtocol"); got != want[i] {
+				t.Errorf("with %s %s speaks %s, want %s", set, name, got, want[i])
+			}
+		}
+	}
+}

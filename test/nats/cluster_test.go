@@ -47,19 +47,25 @@ func member(t *testing.T, dir, tls, name, zone, listen string, routes []string) 
 	return run(t, opts)
 }
 
-// TestCluster runs three servers as cluster.conf has them, and a mesh on it, of which one
-// server after the other goes away.
-func TestCluster(t *testing.T) {
-	dir := install(t, 2)
-	tls := certificates(t, "nats-0,localhost,127.0.0.1", "nats-1,localhost,127.0.0.1", "nats-2,localhost,127.0.0.1")
-	routes := freePorts(t, 3)
-	var servers []*natsd.Server
+// three runs a cluster of three servers in three zones, by TLS: with certificates in a
+// directory, where the servers are for each other, and where for clients.
+func three(t *testing.T, dir string) (tls string, routes []string, servers []*natsd.Server, url string) {
+	t.Helper()
+	tls = certificates(t, "nats-0,localhost,127.0.0.1", "nats-1,localhost,127.0.0.1", "nats-2,localhost,127.0.0.1")
+	routes = freePorts(t, 3)
 	var clients []string
 	for i, listen := range routes {
 		s, _ := member(t, dir, tls, fmt.Sprint("nats-", i), fmt.Sprint(i), listen, routes)
 		servers, clients = append(servers, s), append(clients, s.ClientURL())
 	}
-	url := strings.Join(clients, ",")
+	return tls, routes, servers, strings.Join(clients, ",")
+}
+
+// TestCluster runs three servers as cluster.conf has them, and a mesh on it, of which one
+// server after the other goes away.
+func TestCluster(t *testing.T) {
+	dir := install(t, 2)
+	tls, routes, servers, url := three(t, dir)
 	args := []string{"--ws-partitions=2", "--ws-replicas=3", "--ws-nats-ca=" + filepath.Join(tls, "ca.crt")}
 	start(t, dir, url, "provision", args...)
 	edge, api := start(t, dir, url, "edge", args...), start(t, dir, url, "api", args...)

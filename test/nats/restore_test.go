@@ -2,7 +2,6 @@ package nats_test
 
 import (
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -20,15 +19,7 @@ import (
 // replicas is not: nats-server gives the copy of the server that restores another time.
 func TestRestoreIsOneLife(t *testing.T) {
 	dir := install(t, 1)
-	tls := certificates(t, "nats-0,localhost,127.0.0.1", "nats-1,localhost,127.0.0.1", "nats-2,localhost,127.0.0.1")
-	routes := freePorts(t, 3)
-	var servers []*natsd.Server
-	var clients []string
-	for i, listen := range routes {
-		s, _ := member(t, dir, tls, fmt.Sprint("nats-", i), fmt.Sprint(i), listen, routes)
-		servers, clients = append(servers, s), append(clients, s.ClientURL())
-	}
-	url := strings.Join(clients, ",")
+	tls, _, servers, url := three(t, dir)
 	args := []string{"--ws-replicas=3", "--ws-nats-ca=" + filepath.Join(tls, "ca.crt")}
 	start(t, dir, url, "provision", args...)
 	api := start(t, dir, url, "api", args...)

@@ -69,6 +69,8 @@ func (m *Mesh) Provision(ctx context.Context, cfg LogConfig) (wire.LogState, err
 // against it comes first: who prepared NATS for another number of partitions beside a log
 // that is in use would end it.
 func (m *Mesh) refuse(ctx context.Context, cfg LogConfig, refused []string) error {
+	ctx, cancel := context.WithTimeout(ctx, refuseTime)
+	defer cancel()
 	plan, err := m.planStreams(ctx, cfg)
 	if err != nil { // these credentials may not look at them
 		plan = &Plan{}
@@ -84,6 +86,7 @@ const (
 	stepPause  = 50 * time.Millisecond
 	mostRounds = 20
 	callTime   = 5 * time.Second // for one answer of JetStream
+	refuseTime = 2 * time.Second // for a look at the streams, which who is refused may not have
 )
 
 // step does what is still to be done. Its plan says what that was.

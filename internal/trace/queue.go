@@ -96,9 +96,11 @@ func (q *queue) run() {
 			q.waiting = append(q.waiting, span)
 			if len(q.waiting) >= q.batch {
 				q.export()
+				tick.Reset(q.delay) // one that came meanwhile would export half a batch
 			}
 		case <-tick.C:
 			q.export()
+			tick.Reset(q.delay)
 		case flushed := <-q.flushes:
 			q.drain()
 			close(flushed)

@@ -10,13 +10,14 @@ import (
 
 	"github.com/gobwas/ws"
 	"github.com/socialvibes/vibemesh/internal/netloop"
+	"github.com/socialvibes/vibemesh/internal/session"
 	"github.com/socialvibes/vibemesh/internal/wire"
 )
 
 // closeStop is the code for sessions that are open when the edge stops.
 const closeStop = wire.CloseGoingAway
 
-// closePatience is how long a peer has to end the connection after a close frame.
+// closePatience is how long a peer has to answer a close frame and end the connection.
 const closePatience = 2 * time.Second
 
 // ready takes the result of a set-up: it writes the answer, and the session is
@@ -34,14 +35,16 @@ func (l *loop) ready(r ref, rep *reply) {
 		l.deliver.route() // takes up a new life of the log
 	}
 	switch {
-	case !rep.ok:
+	case !rep.ok && rep.code == 0:
 		l.sayAndClose(r.slot(), c, rep.out)
+	case !rep.ok:
+		l.sayGoodbye(r.slot(), c, rep.out, rep.code, rep.reason)
 	case rep.gen != l.deliver.gen: // the log began another life meanwhile
 		l.sayAndClose(r.slot(), c, []byte(busyAnswer))
 	case l.edge.revoked(rep.identity):
-		l.sayAndClose(r.slot(), c, appendClose(rep.out, wire.CloseToken, revokedReason))
+		l.sayGoodbye(r.slot(), c, rep.out, wire.CloseToken, revokedReason)
 	case l.edge.draining.Load(): // it would not be asked to move
-		l.sayAndClose(r.slot(), c, appendClose(rep.out, wire.CloseDrain, ""))
+		l.sayGoodbye(r.slot(), c, rep.out, wire.CloseDrain, "")
 	default:
 		l.begin(r, c, rep)
 	}
@@ -78,7 +81,11 @@ func (l *loop) begin(r ref, c *conn, rep *reply) {
 		l.topUp(c)
 	}
 	l.resume(slot, c)
-	if len(behind) > 0 && l.conns.get(r) != nil {
+	switch {
+	case len(behind) == 0 || l.conns.get(r) == nil:
+	case c.state == stateClosing:
+		l.hearGoodbye(slot, c, behind)
+	default:
 		l.feed(r, c, behind) //nolint:errcheck // its error is that the session ends
 	}
 }
@@ -93,6 +100,19 @@ func (l *loop) sayAndClose(slot int32, c *conn, words []byte) {
 	c.state = stateClosing
 	l.setDue(refOf(slot, c), c, closePatience)
 	l.flushClosing(slot, c)
+}
+
+// sayGoodbye writes last words and a close frame, and waits for the answer before this
+// side ends (RFC 6455, 7.1.1). Many a balancer takes the end of one side for the end of
+// both, and a browser whose answer is met by a reset does not know the code any more.
+func (l *loop) sayGoodbye(slot int32, c *conn, words []byte, code int, reason string) {
+	r, m := refOf(slot, c), c.needMore()
+	behind := m.request
+	m.request, m.waits = nil, true
+	l.sayAndClose(slot, c, appendClose(words, code, reason))
+	if l.conns.get(r) != nil {
+		l.hearGoodbye(slot, c, behind)
+	}
 }
 
 // closeWith ends a session with a close frame.
@@ -111,13 +131,13 @@ func (l *loop) closeWith(slot int32, c *conn, code int, reason string) {
 			l.drop(slot, c) // it does not read; a close frame would not reach it
 			return
 		}
-		l.sayAndClose(slot, c, appendClose(nil, code, reason))
+		l.sayGoodbye(slot, c, nil, code, reason)
 	}
 }
 
-// flushClosing writes what is left and then ends this side of the connection.
-// The socket itself is closed when the peer has ended its side: bytes unread at
-// that time would make the kernel send a reset, which could overtake the close
+// flushClosing writes what is left and then, if no answer is waited for, ends this side
+// of the connection. The socket itself is closed when the peer has ended its side: bytes
+// unread at that time would make the kernel send a reset, which could overtake the close
 // frame.
 func (l *loop) flushClosing(slot int32, c *conn) {
 	m := c.needMore()
@@ -132,15 +152,20 @@ func (l *loop) flushClosing(slot int32, c *conn) {
 		}
 		m.out = m.out[n:]
 	}
-	if m.said || l.edge.cfg.TLS != nil && errors.Is(netloop.CloseNotify(int(c.fd)), netloop.ErrAgain) {
+	if m.waits || m.said || l.edge.cfg.TLS != nil && errors.Is(netloop.CloseNotify(int(c.fd)), netloop.ErrAgain) {
 		return
 	}
 	m.said = true
 	netloop.ShutdownWrite(int(c.fd))
 }
 
+// readClosing reads what a client still sends: the answer to the close frame, its end.
 func (l *loop) readClosing(slot int32, c *conn) {
+	r := refOf(slot, c)
 	for range readsPerTurn {
+		if l.conns.get(r) == nil {
+			return
+		}
 		n, err := netloop.Read(int(c.fd), l.buf[:])
 		if errors.Is(err, netloop.ErrAgain) {
 			return
@@ -149,8 +174,36 @@ func (l *loop) readClosing(slot int32, c *conn) {
 			l.drop(slot, c)
 			return
 		}
+		l.hearGoodbye(slot, c, l.buf[:n])
 	}
-	l.later(slot, c)
+	if l.conns.get(r) != nil {
+		l.later(slot, c)
+	}
+}
+
+// hearGoodbye looks for the answer to the close frame in what a client sends. What else
+// there is does not count any more; what breaks the protocol is taken for the answer.
+func (l *loop) hearGoodbye(slot int32, c *conn, data []byte) {
+	m := c.more
+	if !m.waits || len(data) == 0 {
+		return
+	}
+	m.in.Deflate = c.deflate
+	err := m.in.Feed(data, func(op session.Op, _ []byte) error {
+		if op == session.OpClose {
+			return errDone
+		}
+		return nil
+	})
+	if err != nil {
+		l.answered(slot, c)
+	}
+}
+
+// answered ends this side: nothing that follows from the client is looked at.
+func (l *loop) answered(slot int32, c *conn) {
+	c.more.waits, c.more.in = false, session.Inbound{}
+	l.flushClosing(slot, c)
 }
 
 // setDue has the wheel look at a connection after a delay. One longer than a turn

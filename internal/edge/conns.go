@@ -19,7 +19,7 @@ const (
 	stateLive          // it has everything up to max(pos, loop.done)
 	stateLagging       // it is continued from the ring: see more
 	stateReplay        // it is continued from the stream: see more
-	stateClosing       // a close frame was sent; waiting for the peer's end
+	stateClosing       // a close frame was sent; waiting for its answer, and the peer's end
 )
 
 // conn is one connection. Millions of them are idle: what only some need is in
@@ -60,6 +60,7 @@ type more struct {
 	mixed   uint64          // > 0: what lies up to this position may be before at; see mixed.go
 	fetch   bool            // a page has been asked for
 	said    bool            // stateClosing: out is written, and this side ended
+	waits   bool            // stateClosing: the client has yet to answer the close frame
 	stale   bool            // the page on its way was asked for with other topics
 	retries uint8           // of a failed page
 	topics  []membership

@@ -89,11 +89,14 @@ func (l *loop) feed(r ref, c *conn, data []byte) error {
 	})
 	if broken, ok := errors.AsType[*session.ProtocolError](err); ok {
 		l.closeWith(r.slot(), c, broken.Code, broken.Reason)
-		return err
 	}
-	if err == nil && !in.Idle() {
+	switch {
+	case err != nil && l.conns.get(r) != nil: // it has said goodbye, or cannot be read on
+		l.answered(r.slot(), c)
+	case err != nil:
+	case !in.Idle():
 		c.needMore().in = in
-	} else if err == nil {
+	default:
 		c.settle()
 	}
 	return err

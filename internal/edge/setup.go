@@ -18,6 +18,8 @@ import (
 type reply struct {
 	out    []byte // to be written: the answer to the upgrade and the first frames
 	ok     bool   // the session goes live; otherwise the connection ends after out
+	code   int    // not ok: of the close frame behind out; 0 when the upgrade was refused, and there are no frames
+	reason string // of the close frame
 	result string // for the metrics
 
 	gen      *generation
@@ -85,7 +87,7 @@ func (e *Edge) open(request []byte) (opening, *reply) {
 	case err != nil:
 		return opening{}, &reply{out: answer, result: refusalResult(err)}
 	case p.wrong != "":
-		return opening{}, &reply{out: appendClose(answer, wire.CloseBadRequest, p.wrong), result: "bad_request"}
+		return opening{}, &reply{out: answer, code: wire.CloseBadRequest, reason: p.wrong, result: "bad_request"}
 	}
 	return opening{answer: answer, params: p}, nil
 }
@@ -101,7 +103,7 @@ func (e *Edge) setUp(ctx context.Context, up opening) *reply {
 	pl, err := e.place(ctx, e.history, id.UID, up.params)
 	if err != nil {
 		e.log.Warn("a session could not be placed in the log", "err", err)
-		return &reply{out: appendClose(up.answer, placeCode(err), ""), result: "unavailable"}
+		return &reply{out: up.answer, code: placeCode(err), result: "unavailable"}
 	}
 	pl.unread = e.unread(ctx, id.UID, up.params, pl)
 	return e.greet(up, id, pl)
@@ -177,7 +179,7 @@ func refusalResult(err error) string {
 
 func refuseToken(up opening, err error) *reply {
 	code, result := closeForAuth(err)
-	return &reply{out: appendClose(up.answer, code, authReason(err)), result: result}
+	return &reply{out: up.answer, code: code, reason: authReason(err), result: result}
 }
 
 // closeForAuth: a token that is wrong wants another one, a check that could not

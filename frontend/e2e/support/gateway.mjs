@@ -1,5 +1,6 @@
 // A device's way to the mesh: a TCP relay that, like a load balancer, gives each socket to the next edge, and that
-// can be cut. (What Chromium emulates as offline does not end the WebSockets that are open.)
+// can be cut. (What Chromium emulates as offline does not end the WebSockets that are open.) Once an edge has ended its
+// side it resets the other one, as harshly as a balancer may.
 import { once } from 'node:events';
 import { connect, createServer } from 'node:net';
 

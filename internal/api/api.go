@@ -191,12 +191,22 @@ func (a *API) serve() error {
 	// Huma registers its own error model with each operation; ours are Problems.
 	delete(doc.Components.Schemas.Map(), "ErrorModel")
 	delete(doc.Components.Schemas.Map(), "ErrorDetail")
+	openAnswers(doc.Components.Schemas.Map())
 	text, err := doc.MarshalJSON()
 	if err != nil {
 		return fmt.Errorf("api: writing the OpenAPI document: %w", err)
 	}
 	a.openapi = text
 	return nil
+}
+
+// openAnswers lets answers have more fields than they have today: a client that is made of
+// the document shall not break when one is added. Those are the schemas that Huma made of
+// types; what a request may have is said by hand, and is all that is taken.
+func openAnswers(schemas map[string]*huma.Schema) {
+	for _, s := range schemas {
+		s.AdditionalProperties = nil
+	}
 }
 
 // register adds an operation. Huma would read and check a body that it knows of,

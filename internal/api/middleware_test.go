@@ -216,6 +216,11 @@ func TestOpenAPI(t *testing.T) {
 			t.Errorf("%s: described as good %v, served %v", body, described, served)
 		}
 	}
+	for name, open := range map[string]bool{"ToastRequest": false, "Event": false, "To": false, "Receipt": true, "HistoryPage": true, "Problem": true} {
+		if others, said := schemas[name].(map[string]any)["additionalProperties"]; said == open || !open && others != false {
+			t.Errorf("%s may have other fields: %v; want %v", name, others, open)
+		}
+	}
 	for _, answer := range []struct{ schema, text string }{
 		{"Problem", call(t, a, "POST", "/api/v1/ws/toast", `{"x":1}`, withSecret).Body.String()},
 		{"Receipt", call(t, a, "POST", "/api/v1/ws/toast", `{"title":"x"}`, withSecret).Body.String()},

@@ -41,7 +41,7 @@ func TestGoldenProblems(t *testing.T) {
 		{"405", "GET", toast, "", nil, nil, 405},
 		{"413", "POST", toast, strings.Repeat(" ", wire.MaxEnvelope+1), nil, []string{withSecret}, 413},
 		{"422-toast", "POST", toast, `{"title":"","image_url":"http://a/b.png","action_url":"javascript://x","teaser":7,"shape":"round","to":{"user":"","users":[]}}`, nil, []string{withSecret, "Idempotency-Key: a b"}, 422},
-		{"422-query", "POST", toast + "?user=ada&topic=", `{"title":"Hi"}`, nil, []string{withSecret}, 422},
+		{"422-query", "POST", toast + "?User=ada&topic=&user_id=ada&key=x", `{"title":"Hi"}`, nil, []string{withSecret}, 422},
 		{"422-not-an-object", "POST", toast, `[{"title":"Hi"}]`, nil, []string{withSecret}, 422},
 		{"422-events", "POST", events, `{"dry":true,"events":[{"type":"toast","payload":{"title":"fine"}},{"type":"toast","payload":{"teaser":1},"to":{"user":"a","topic":"b"}},7,{"type":"hello","payload":[]},{"kind":"x"}]}`, nil, []string{withSecret}, 422},
 		{"422-history", "GET", "/api/v1/ws/history?limit=0&before=x&token=" + token(t, "ada", false), "", nil, nil, 422},

@@ -9,8 +9,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/socialvibes/vibemesh/internal/wire"
@@ -69,13 +71,23 @@ func (a *API) publication(f *faults, r *http.Request) (who caller, key string, b
 	if body, p = readBody(r); p != nil {
 		return who, "", nil, p
 	}
-	query := r.URL.Query()
-	for _, name := range []string{"to", "user", "users", "topic"} {
-		if query.Has(name) { // passed over, it would become a broadcast
-			f.add("query."+name, `whom it is for is said in the body, such as "to":{"user":"ada"}`, nil)
+	for _, name := range slices.Sorted(maps.Keys(r.URL.Query())) {
+		if namesAudience(name) { // passed over, it would become a broadcast
+			f.add("query."+shortName(name), `whom it is for is said in the body, such as "to":{"user":"ada"}`, nil)
 		}
 	}
 	return who, parseKey(f, r), body, nil
+}
+
+// namesAudience reports whether a parameter looks like whom something is for, as
+// somebody may call it who has not read how it is done. Others are passed over, as the
+// notifier before this one did.
+func namesAudience(name string) bool {
+	switch strings.NewReplacer("_", "", "-", "").Replace(strings.ToLower(name)) {
+	case "to", "user", "users", "userid", "userids", "uid", "uids", "topic", "topics", "audience", "recipient", "recipients":
+		return true
+	}
+	return false
 }
 
 // postToast stores a toast for each of its recipients.

@@ -78,6 +78,7 @@ type API struct {
 	verify  auth.Verifier
 	publish Publisher
 	history History
+	reading chan struct{} // one for each history that is being read
 	edges   Edges
 	schemas *schema.Registry
 	toast   toastFields
@@ -114,7 +115,7 @@ func (m *routes) match(r *http.Request) (h http.Handler, pattern string) {
 // New builds the handler. Its error says which field of cfg to change.
 func New(cfg Config, v auth.Verifier, p Publisher, h History, schemas *schema.Registry, log *slog.Logger) (*API, error) {
 	a := &API{
-		cfg: cfg, verify: v, publish: p, history: h, edges: cfg.Edges, schemas: schemas, log: log,
+		cfg: cfg, verify: v, publish: p, history: h, reading: make(chan struct{}, maxReading), edges: cfg.Edges, schemas: schemas, log: log,
 		metrics: newMetrics(), mux: &routes{ServeMux: http.NewServeMux()}, origins: make(map[string]bool),
 	}
 	if err := a.configure(); err != nil {

@@ -68,6 +68,8 @@ func (l *fakeLog) Publish(ctx context.Context, msgs []wire.Message) ([]wire.Rece
 }
 
 func (l *fakeLog) Newest(_ context.Context, audiences []wire.Audience, before *wire.EventID, limit int) ([]wire.Entry, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.asked = append(l.asked, audiences)
 	if l.fail != nil {
 		return nil, l.fail

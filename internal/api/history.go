@@ -11,6 +11,10 @@ import (
 	"github.com/socialvibes/vibemesh/internal/wire"
 )
 
+// maxReading is how many histories are read at the same time. The log answers some hundred
+// a second when it is cold: beyond a second or two of that, waiting helps nobody.
+const maxReading = 512
+
 // HistoryEvent is an event frame without its cursor: history is not a position
 // from which a session could go on.
 type HistoryEvent struct {
@@ -47,6 +51,12 @@ func (a *API) getHistory(ctx context.Context, q *request) (*historyAnswer, error
 	answer := &historyAnswer{HistoryPage{Events: []HistoryEvent{}}}
 	if a.cfg.HistorySize == 0 {
 		return answer, nil
+	}
+	select {
+	case a.reading <- struct{}{}:
+		defer func() { <-a.reading }()
+	default:
+		return nil, unavailable("Too many histories are being read. Try again.")
 	}
 	state, err := a.history.ReadState(ctx, who.UID)
 	if err != nil {

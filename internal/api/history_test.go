@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -112,5 +113,45 @@ func TestHistoryOff(t *testing.T) {
 	w := call(t, newAPI(t, cfg, l, nil), "GET", "/api/v1/ws/history?limit=5", "", "Authorization: Bearer "+token(t, "ada", false))
 	if w.Body.String() != `{"events":[]}`+"\n" || len(l.asked) != 0 {
 		t.Errorf("%d %s, asked %v", w.Code, w.Body, l.asked)
+	}
+}
+
+// slowLog answers a history once it is let go.
+type slowLog struct {
+	*fakeLog
+	asked chan struct{}
+	let   chan struct{}
+}
+
+func (l *slowLog) ReadState(ctx context.Context, uid string) (wire.ReadState, error) {
+	l.asked <- struct{}{}
+	<-l.let
+	return l.fakeLog.ReadState(ctx, uid)
+}
+
+// TestHistoriesAreBounded: histories that cannot be read in time do not pile up.
+func TestHistoriesAreBounded(t *testing.T) {
+	l := &slowLog{fakeLog: withEntries(5), asked: make(chan struct{}), let: make(chan struct{})}
+	a := newAPI(t, testConfig(), l.fakeLog, nil)
+	a.history = l
+	path := "/api/v1/ws/history?token=" + token(t, "ada", false)
+	codes := make(chan int, maxReading)
+	for range maxReading {
+		go func() { codes <- call(t, a, "GET", path, "").Code }()
+		<-l.asked
+	}
+	w := call(t, a, "GET", path, "")
+	if w.Code != 503 || w.Header().Get("Retry-After") == "" {
+		t.Errorf("one more was answered %d %v, want 503 and when to come back", w.Code, w.Header())
+	}
+	close(l.let)
+	for range maxReading {
+		if code := <-codes; code != 200 {
+			t.Errorf("a history that waited was answered %d", code)
+		}
+	}
+	go func() { <-l.asked }()
+	if w := call(t, a, "GET", path, ""); w.Code != 200 {
+		t.Errorf("afterwards one was answered %d", w.Code)
 	}
 }

@@ -28,6 +28,7 @@ func (a *API) describe(doc *huma.OpenAPI) error {
 		Version: a.cfg.Version,
 		Description: "Publish events to people, and read what was sent to a person. Live events come over the " +
 			"WebSocket at /api/v1/ws. Errors are RFC 9457 problem documents; one answer names every wrong field. " +
+			"Pass over fields of an answer that you do not know: there may be more of them one day. " +
 			"A request may name itself by `X-Request-Id`, and its trace by `traceparent`. HEAD is answered where GET is. An edge may " +
 			"refuse a connection with 429 before it reads a request.",
 	}

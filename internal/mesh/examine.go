@@ -5,15 +5,12 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/url"
 	"os"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -142,32 +139,19 @@ func untilText(expires int64) string {
 	return ", until " + time.Unix(expires, 0).UTC().Format(time.RFC3339)
 }
 
-// jwtOf finds the user's token in a credentials file.
-var jwtOf = regexp.MustCompile(`(?s)-BEGIN NATS USER JWT-+\s+([A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+)\s`)
-
 // credentials looks at the file without a server: whose it is, and until when.
 func (e *examiner) credentials() bool {
 	if e.cfg.Creds == "" {
 		return true
 	}
 	const check, again = "nats creds", "make a new one with `vibemesh credentials`, or the tool that made this one"
-	text, err := os.ReadFile(e.cfg.Creds)
-	if err != nil {
+	claims, err := readUser(e.cfg.Creds)
+	switch {
+	case errors.Is(err, errNoCredentials), errors.Is(err, errUnreadable):
+		e.fail(check, e.cfg.Creds+" "+err.Error(), again)
+		return false
+	case err != nil:
 		e.fail(check, err.Error(), "give the credentials file as --creds, readable for this user")
-		return false
-	}
-	var claims struct {
-		Name    string `json:"name"`
-		Expires int64  `json:"exp"`
-	}
-	found := jwtOf.FindSubmatch(text)
-	if found == nil || !strings.Contains(string(text), "-BEGIN USER NKEY SEED-") {
-		e.fail(check, e.cfg.Creds+" is no credentials file: it lacks the user's token or its seed", again)
-		return false
-	}
-	body, err := base64.RawURLEncoding.DecodeString(strings.Split(string(found[1]), ".")[1])
-	if err != nil || json.Unmarshal(body, &claims) != nil {
-		e.fail(check, "the token in "+e.cfg.Creds+" cannot be read", again)
 		return false
 	}
 	if slices.Contains(e.cfg.Roles, claims.Name) && e.cfg.Role == "" {

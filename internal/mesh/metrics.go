@@ -41,6 +41,9 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 		gauge(descConnected, connected, role)
 		counter(descReconnect, back, role)
 	}
+	for file, at := range m.expiries() {
+		gauge(descExpiry, at, file)
+	}
 	m.faults.collect(ch)
 	counter(descEntries, m.tail.entries.Load())
 	counter(descSkipped, m.tail.skipped.subject.Load(), skipSubject)

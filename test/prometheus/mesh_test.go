@@ -67,7 +67,12 @@ func startMesh(t *testing.T) *mesh {
 	cert, key := certificate(t)
 	m.edges[0] = m.node("edge", "edge-1", "WS_NATS_URL="+m.gate.url(), "WS_DRAIN_TIMEOUT=1s")
 	m.edges[1] = m.node("edge", "edge-2", "WS_TLS_CERT="+cert, "WS_TLS_KEY="+key, "WS_TOPICS=service")
-	m.api = m.node("api", "api-1")
+	// This server asks for no credentials; the metrics show when they would end.
+	users := t.TempDir()
+	if out, err := exec.Command(filepath.Join(bin, "vibemesh"), "credentials", "--out", users, "--expires", "2160h").CombinedOutput(); err != nil {
+		t.Fatalf("credentials: %v\n%s", err, out)
+	}
+	m.api = m.node("api", "api-1", "WS_NATS_CREDS="+filepath.Join(users, "api.creds"))
 	for _, n := range m.nodes() {
 		n.start()
 	}

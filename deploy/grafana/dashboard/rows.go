@@ -217,6 +217,7 @@ func runningOut() []panel {
 				{expr: `((sum(vibemesh_edge_sessions_limit{$S}) > 0) - sum(vibemesh_edge_sessions{$S})) / (sum(deriv(vibemesh_edge_sessions{$S}[1h])` + settled + `) > 0)`, legend: "sessions"},
 				{expr: `min(((vibemesh_log_limit_bytes{$M} > 0) - vibemesh_log_bytes{$M}) / (deriv(vibemesh_log_bytes{$M}[1h]) > 0))`, legend: "bytes of the log"},
 				{expr: `min(vibemesh_tls_certificate_expiry_timestamp_seconds{$S} - time())`, legend: "certificate"},
+				{expr: `min(vibemesh_nats_credentials_expiry_timestamp_seconds{$S} - time())`, legend: "credentials for NATS"},
 			},
 		},
 		{

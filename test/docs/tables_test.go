@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"reflect"
 	"regexp"
@@ -124,7 +125,12 @@ func TestMakeTargets(t *testing.T) {
 func TestMetrics(t *testing.T) {
 	m := startMesh(t, "127.0.0.1:0", t.TempDir())
 	m.cause(t)
-	secure := startMesh(t, "127.0.0.1:0", t.TempDir(), append(certificate(t), "WS_TOPICS=service")...)
+	users := t.TempDir()
+	if out, err := exec.Command(filepath.Join(bin, "vibemesh"), "credentials", "--out", users, "--expires", "2160h").CombinedOutput(); err != nil {
+		t.Fatalf("credentials: %v\n%s", err, out)
+	}
+	more := append(certificate(t), "WS_TOPICS=service", "WS_NATS_CREDS="+filepath.Join(users, "run.creds"))
+	secure := startMesh(t, "127.0.0.1:0", t.TempDir(), more...)
 	have := map[string][]string{}
 	sample := regexp.MustCompile(`(?m)^(vibemesh_[a-z_]+?)(?:_bucket|_sum|_count)?(?:\{(.*)\})? [^ ]+$`)
 	scrapes := secure.get("http://"+secure.ops+"/metrics") + m.get("http://"+m.ops+"/metrics")

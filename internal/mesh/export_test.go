@@ -45,3 +45,9 @@ func (s *LogSize) Ask(ctx context.Context) { s.ask(ctx) }
 func (s *LogSize) Later(by time.Duration) { s.now = func() time.Time { return time.Now().Add(by) } }
 
 var AskEvery = askEvery
+
+// Flush waits until NATS has worked off what was asked of it, such as subscriptions.
+func (s *Signals) Flush() error { return s.nc.FlushTimeout(30 * time.Second) }
+
+// Connected reports whether the connection of the signals has a server.
+func (s *Signals) Connected() bool { return s.nc.IsConnected() }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/prometheus/client_golang/prometheus"
@@ -17,6 +18,27 @@ type heard chan string
 
 func (h heard) Signal(to wire.Audience, from, session string, env wire.Envelope) {
 	h <- fmt.Sprint(to.To(), " ", to.ID, " from ", from, " ", session, " ", env.Type, string(env.Payload))
+}
+
+// next is the next signal.
+func (h heard) next(t *testing.T) string {
+	t.Helper()
+	select {
+	case text := <-h:
+		return text
+	case <-time.After(30 * time.Second):
+		t.Fatal("no signal within 30 s")
+		return ""
+	}
+}
+
+// flush waits until NATS knows of the subscriptions: what others publish before that is
+// nobody's.
+func flush(t *testing.T, s *mesh.Signals) {
+	t.Helper()
+	if err := s.Flush(); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // metric reads one value of a collector.
@@ -57,6 +79,7 @@ func TestSignals(t *testing.T) {
 		signals.Want(a)
 	}
 	until(t, "subscribed", func() bool { return subscribed() == 3 })
+	flush(t, signals)
 	nc, err := nats.Connect(s.URL())
 	if err != nil {
 		t.Fatal(err)
@@ -86,12 +109,12 @@ func TestSignals(t *testing.T) {
 	for _, want := range []string{
 		`user ada@example.org from   typing{"on":true}`, `topic:chess chess from ada@example.org  typing{}`, `broadcast  from   x{}`,
 	} {
-		if text := <-got; text != want {
+		if text := got.next(t); text != want {
 			t.Errorf("got %q, want %q", text, want)
 		}
 	}
 	signals.Signal(wire.Topic("chess"), "ada@example.org", "s1", wire.Envelope{Type: "typing", Payload: []byte(`{}`)})
-	if text := <-got; text != `topic:chess chess from ada@example.org s1 typing{}` {
+	if text := got.next(t); text != `topic:chess chess from ada@example.org s1 typing{}` {
 		t.Errorf("got %q", text)
 	}
 	if n := metric(t, signals, "vibemesh_signals_total", "malformed"); n != 2 {
@@ -111,19 +134,21 @@ func TestSignals(t *testing.T) {
 	// meanwhile.
 	nc.Close()
 	s.Stop()
-	until(t, "cut off", func() bool { return m.Connected() != nil })
+	until(t, "cut off", func() bool { return !signals.Connected() })
 	signals.Want(wire.Topic("late"))
 	signals.Signal(wire.Topic("chess"), "ada", "s1", wire.Envelope{Type: "typing", Payload: []byte(`{}`)})
 	until(t, "dropped", func() bool { return metric(t, signals, "vibemesh_signals_total", "unreachable") == 1 })
 	again := server(t, dir, addr)
-	until(t, "back", func() bool { return m.Connected() == nil })
+	until(t, "back", signals.Connected)
+	until(t, "subscribed to what was asked for meanwhile", func() bool { return subscribed() == 3 })
+	flush(t, signals)
 	if nc, err = nats.Connect(again.URL()); err != nil {
 		t.Fatal(err)
 	}
 	defer nc.Close()
 	for _, topic := range []string{"chess", "late"} {
 		publish("sv.signal.topic."+topic, `{"type":"typing","payload":{}}`)
-		if text := <-got; !strings.HasPrefix(text, "topic:"+topic) {
+		if text := got.next(t); !strings.HasPrefix(text, "topic:"+topic) {
 			t.Errorf("got %q, want one to %s", text, topic)
 		}
 	}

@@ -71,6 +71,12 @@ func TestInvalid(t *testing.T) {
 			t.Errorf("%d people: %v", n, err)
 		}
 	}
+	var twice *publish.InvalidError
+	_, err = p.ToastUsers(t.Context(), []string{"ada", "bob", "ada", "ada"}, toast)
+	wrong := []publish.FieldError{{"events[2].to", "is the same as events[0]'s"}, {"events[3].to", "is the same as events[0]'s"}}
+	if !errors.As(err, &twice) || !cmp.Equal(twice.Fields, wrong) {
+		t.Errorf("somebody twice: %v", err)
+	}
 	if n := w.count(t); n != 0 {
 		t.Errorf("the log holds %d messages", n)
 	}

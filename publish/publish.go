@@ -91,11 +91,21 @@ func (p *Publisher) Toast(ctx context.Context, to Audience, toast Toast, how ...
 }
 
 // ToastUsers publishes a toast to several people, 1,000 at most: to all or to none, as
-// Batch says. The receipts are in their order.
+// Batch says. The receipts are in their order. Nobody may be named twice.
 func (p *Publisher) ToastUsers(ctx context.Context, users []string, toast Toast, how ...Option) ([]Receipt, error) {
 	events := make([]Event, len(users))
+	first := make(map[string]int, len(users))
+	var found InvalidError
 	for i, id := range users {
 		events[i] = NewEvent(ToUser(id), wire.TypeToast, toast, how...)
+		if j, twice := first[id]; twice {
+			found.add(fmt.Sprintf("events[%d].to", i), fmt.Sprintf("is the same as events[%d]'s", j))
+			continue
+		}
+		first[id] = i
+	}
+	if found.Fields != nil {
+		return nil, &found
 	}
 	return p.Batch(ctx, events...)
 }

@@ -26,13 +26,14 @@ const (
 
 // faults counts what connections report, by connection and kind.
 type faults struct {
-	of      [len(roles)][len(faultKinds)]atomic.Uint64
-	refused [len(roles)]atomic.Int64 // when that was last logged, Unix nanoseconds
+	of   [len(roles)][len(faultKinds)]atomic.Uint64
+	told [len(roles)][len(faultKinds)]atomic.Int64 // when that was last logged, Unix nanoseconds
 }
 
-// refusedLine is how often a line tells that NATS does not let a connection in: it is asked
-// again several times a second.
-const refusedLine = 10 * time.Second
+// faultLine is how often a line tells that NATS does not let a connection in, which is
+// asked again several times a second, or that messages were dropped, which comes as often
+// as a flood of signals makes it.
+const faultLine = 10 * time.Second
 
 var descFaults = prometheus.NewDesc("vibemesh_nats_errors_total", "Errors that a connection to NATS reported by itself, by kind.", []string{"connection", "error"}, nil)
 
@@ -43,11 +44,11 @@ func (f *faults) count(role string, err error) bool {
 		return true
 	}
 	f.of[i][kind].Add(1)
-	if kind != faultAuthorization {
+	if kind != faultAuthorization && kind != faultSlow {
 		return true
 	}
-	now, last := time.Now().UnixNano(), f.refused[i].Load()
-	return now-last >= int64(refusedLine) && f.refused[i].CompareAndSwap(last, now)
+	now, last := time.Now().UnixNano(), f.told[i][kind].Load()
+	return now-last >= int64(faultLine) && f.told[i][kind].CompareAndSwap(last, now)
 }
 
 func faultKind(err error) int {

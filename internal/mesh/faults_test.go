@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/socialvibes/vibemesh/internal/wire"
 )
 
 // collectFaults makes a Collector of faults alone.
@@ -27,8 +29,9 @@ func TestFaultsAreCounted(t *testing.T) {
 	if n := testutil.CollectAndCount(collectFaults{&f}); n != len(roles)*len(faultKinds) {
 		t.Errorf("%d series before anything was reported, want %d", n, len(roles)*len(faultKinds))
 	}
-	f.count("tail", nats.ErrSlowConsumer)
-	f.count("tail", fmt.Errorf("%w on sv.ws.>", nats.ErrSlowConsumer))
+	if !f.count("tail", nats.ErrSlowConsumer) || f.count("tail", fmt.Errorf("%w on sv.ws.>", nats.ErrSlowConsumer)) {
+		t.Error("a flood is not logged once")
+	}
 	f.count("read", fmt.Errorf("%w: for publish to x", nats.ErrPermissionViolation))
 	f.count("signal", nats.ErrAuthExpired)
 	f.count("publish", errors.New("something new"))
@@ -43,6 +46,62 @@ func TestFaultsAreCounted(t *testing.T) {
 	}
 	if err := testutil.CollectAndCompare(collectFaults{&f}, strings.NewReader(want.String())); err != nil {
 		t.Error(err)
+	}
+}
+
+// blocked is a SignalSink that takes nothing until it is closed.
+type blocked chan struct{}
+
+func (b blocked) Signal(wire.Audience, string, string, wire.Envelope) { <-b }
+
+// TestDroppedSignalsAreCounted: signals that come faster than they are looked at are a slow
+// consumer like any other, to the metric that an alert looks at.
+func TestDroppedSignalsAreCounted(t *testing.T) {
+	s := withUser(t, "one")
+	var said lines
+	url := fmt.Sprintf("nats://mesh:one@%s", s.Addr())
+	m, err := Connect(t.Context(), Config{URLs: []string{url}, Node: "test"}, slog.New(slog.NewTextHandler(&said, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(m.Close)
+	signals, sink := m.NewSignals(), make(blocked)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- signals.Run(ctx, sink) }()
+	defer func() {
+		cancel()
+		close(sink)
+		<-ended
+	}()
+	nc, err := nats.Connect(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	topics := []wire.Audience{wire.Topic("chess"), wire.Topic("go")}
+	for _, topic := range topics {
+		signals.Want(topic)
+	}
+	slow := func() uint64 { return m.faults.of[slices.Index(roles[:], "signal")][faultSlow].Load() }
+	deadline, tick := time.After(30*time.Second), time.NewTicker(10*time.Millisecond)
+	defer tick.Stop()
+	for slow() < uint64(len(topics)) {
+		for _, topic := range topics {
+			for range signalsIn / 4 {
+				if err := nc.Publish("sv.signal.topic."+topic.ID, []byte(`{"type":"typing","payload":{}}`)); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatalf("%d subscriptions are known to be slow, want %d", slow(), len(topics))
+		}
+	}
+	if said.with("slow consumer") == 0 {
+		t.Error("no line says so")
 	}
 }
 

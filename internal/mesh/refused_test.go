@@ -75,6 +75,7 @@ func TestRefusedForAWhile(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(m.Close)
+	m.NewSignals() // as an edge has them: they use the connection too
 	reload := func(password string) {
 		t.Helper()
 		if err := s.ReloadOptions(userOptions(password, int(port))); err != nil {

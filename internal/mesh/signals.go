@@ -54,25 +54,7 @@ func (m *Mesh) NewSignals() *Signals {
 		in: make(chan *nats.Msg, signalsIn), out: make(chan *nats.Msg, signalsOut),
 	}
 	s.wants.init()
-	s.nc.SetErrorHandler(seldomSlow(m.log))
 	return s
-}
-
-// seldomSlow logs the errors of the connection, of which a full channel is one that
-// comes as often as a flood of signals makes it.
-func seldomSlow(log *slog.Logger) nats.ErrHandler {
-	var last atomic.Int64
-	return func(_ *nats.Conn, sub *nats.Subscription, err error) {
-		if errors.Is(err, nats.ErrSlowConsumer) {
-			now, before := time.Now().UnixNano(), last.Load()
-			if now-before < int64(10*time.Second) || !last.CompareAndSwap(before, now) {
-				return
-			}
-			log.Warn("signals come faster than they are looked at; some are dropped")
-			return
-		}
-		log.Warn("NATS", "connection", "signal", "err", err)
-	}
 }
 
 // Run brings signals to a sink, and subscribes and publishes what was asked for, until

@@ -56,6 +56,7 @@ func (a *API) getHistory(ctx context.Context, q *request) (*historyAnswer, error
 	case a.reading <- struct{}{}:
 		defer func() { <-a.reading }()
 	default:
+		a.logOf(ctx).Warn("too many histories are being read", "limit", maxReading)
 		return nil, unavailable("Too many histories are being read. Try again.")
 	}
 	state, err := a.history.ReadState(ctx, who.UID)

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -129,11 +130,13 @@ func (l *slowLog) ReadState(ctx context.Context, uid string) (wire.ReadState, er
 	return l.fakeLog.ReadState(ctx, uid)
 }
 
-// TestHistoriesAreBounded: histories that cannot be read in time do not pile up.
+// TestHistoriesAreBounded: histories that cannot be read in time do not pile up. The log
+// says so of the request, as of every 503.
 func TestHistoriesAreBounded(t *testing.T) {
 	l := &slowLog{fakeLog: withEntries(5), asked: make(chan struct{}), let: make(chan struct{})}
 	a := newAPI(t, testConfig(), l.fakeLog, nil)
-	a.history = l
+	var said strings.Builder
+	a.history, a.log = l, slog.New(slog.NewTextHandler(&said, nil))
 	path := "/api/v1/ws/history?token=" + token(t, "ada", false)
 	codes := make(chan int, maxReading)
 	for range maxReading {
@@ -143,6 +146,9 @@ func TestHistoriesAreBounded(t *testing.T) {
 	w := call(t, a, "GET", path, "")
 	if w.Code != 503 || w.Header().Get("Retry-After") == "" {
 		t.Errorf("one more was answered %d %v, want 503 and when to come back", w.Code, w.Header())
+	}
+	if line := said.String(); !strings.Contains(line, "request_id="+w.Header().Get("X-Request-Id")) || !strings.Contains(line, "WARN") {
+		t.Errorf("the log says %q of it", line)
 	}
 	close(l.let)
 	for range maxReading {

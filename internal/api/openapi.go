@@ -227,7 +227,7 @@ var problemTexts = map[int]string{
 	422: "Fields are wrong; `errors` names every one. Nothing was done.",
 	429: "This publisher sends more than it may. Nothing was done.",
 	500: "A fault of this server.",
-	503: "The log, or the check of tokens, is out of reach. Try again, with the same Idempotency-Key.",
+	503: "The log, or the check of tokens, is out of reach, or too many histories are being read. Try again, with the same Idempotency-Key.",
 }
 
 // textHeader is a header that every answer of a status has.

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -39,6 +41,29 @@ func TestCommands(t *testing.T) {
 	}
 	if run < 8 || compared < 6 {
 		t.Errorf("only %d blocks were run, %d compared", run, compared)
+	}
+}
+
+// TestCredentialsCommands runs what the text itself, such as a runbook, says of making users.
+func TestCredentialsCommands(t *testing.T) {
+	commands := regexp.MustCompile("`(vibemesh credentials --keys [^`]*)`")
+	run := 0
+	for _, page := range guides {
+		_, prose := parse(t, page)
+		for _, found := range commands.FindAllStringSubmatch(prose, -1) {
+			run++
+			dir := filepath.Join(t.TempDir(), "made")
+			command := strings.NewReplacer("vibemesh", filepath.Join(bin, "vibemesh"), "DIR", dir, "ROLE", "edge").Replace(found[1])
+			for _, line := range []string{filepath.Join(bin, "vibemesh") + " credentials --out " + dir, command} {
+				args := strings.Fields(line)
+				if out, err := exec.CommandContext(t.Context(), args[0], args[1:]...).CombinedOutput(); err != nil {
+					t.Errorf("%s: %s: %v\n%s", page, found[1], err, out)
+				}
+			}
+		}
+	}
+	if run < 2 {
+		t.Errorf("only %d commands were run", run)
 	}
 }
 

@@ -184,20 +184,21 @@ func TestRoutes(t *testing.T) {
 }
 
 // TestNetworkPolicy holds that metrics and profiles are open to monitoring and the test
-// alone, and NATS to those who have business with it.
+// alone, and NATS to those who have business with it; and ports to be numbers: there are
+// networks (OVN-Kubernetes, so OpenShift) that take a port with a name for every port.
 func TestNetworkPolicy(t *testing.T) {
 	all := render(t, "--values", chartDir+"/ci/01-minimal-values.yaml")
 	for name, want := range map[string][]string{
-		"vibemesh-edge":      {"http from anybody", "ops from namespace monitoring", "ops from test"},
-		"vibemesh-api":       {"http from anybody", "ops from namespace monitoring", "ops from test"},
+		"vibemesh-edge":      {"8080 from anybody", "9090 from namespace monitoring", "9090 from test"},
+		"vibemesh-api":       {"8080 from anybody", "9090 from namespace monitoring", "9090 from test"},
 		"vibemesh-provision": nil,
 		"vibemesh-test":      nil,
-		"vibemesh-nats":      {"client from api", "client from edge", "client from provision", "cluster from nats", "monitor from namespace monitoring"},
+		"vibemesh-nats":      {"4222 from api", "4222 from edge", "4222 from provision", "6222 from nats", "8222 from namespace monitoring"},
 	} {
 		policy := all.get("NetworkPolicy", name)
 		var got []string
 		for _, rule := range list(policy, "spec", "ingress") {
-			port := text(rule, "ports", 0, "port")
+			port := fmt.Sprint(dig(rule, "ports", 0, "port"))
 			if list(rule, "from") == nil {
 				got = append(got, port+" from anybody")
 			}
@@ -215,6 +216,13 @@ func TestNetworkPolicy(t *testing.T) {
 		}
 		if types := list(policy, "spec", "policyTypes"); len(types) != 2 {
 			t.Errorf("%s limits %v only", name, types)
+		}
+		for _, rule := range list(policy, "spec", "egress") {
+			for _, p := range list(rule, "ports") {
+				if number(p, "port") == 0 {
+					t.Errorf("%s lets out to the port %v, which is no number", name, dig(p, "port"))
+				}
+			}
 		}
 	}
 	if n := len(render(t, "--values", chartDir+"/ci/03-trial-values.yaml").of("NetworkPolicy")); n != 0 {

@@ -106,7 +106,7 @@ func TestProvisionOrder(t *testing.T) {
 	if _, when := hook(append(upgrade, "--set", "provision.beforeUpgrade=false")...); when != "" {
 		t.Errorf("with provision.beforeUpgrade=false it is a hook %q", when)
 	}
-	if _, when := hook(append(upgrade, "--set", "fullnameOverride=other")...); when != "" {
+	if _, when := hook(append(upgrade, "--set", "fullnameOverride=other,provision.allowDataLoss=true")...); when != "" {
 		t.Errorf("where the servers are not there yet it is a hook %q, which would wait for them for ever", when)
 	}
 	if _, when := hook(append(upgrade, "--set", "nats.enabled=false", "--set", "nats.url=nats://elsewhere:4222")...); when != "pre-upgrade" {

@@ -98,3 +98,38 @@ func TestTLSAmongServers(t *testing.T) {
 		t.Errorf("no TLS in a cluster with: %v\n%s", err, out)
 	}
 }
+
+// TestOtherNames: other names make other servers, with an empty log, and the Services and
+// policies of another nameOverride find no pod that there is, while Deployments are refused.
+func TestOtherNames(t *testing.T) {
+	in := "other-names"
+	if err := cluster.namespace(t.Context(), in, "restricted"); err != nil {
+		t.Fatal(err)
+	}
+	args := []string{release, chartDir, "--no-hooks", "--values", chartDir + "/ci/01-minimal-values.yaml"}
+	upgrade := func(set string) (string, error) {
+		return helm(t.Context(), in, append([]string{"upgrade", "--set", set}, args...)...)
+	}
+	if out, err := helm(t.Context(), in, append([]string{"install", "--set", "fullnameOverride=mesh"}, args...)...); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for set, says := range map[string]string{
+		"fullnameOverride=other":                   "set fullnameOverride=mesh",
+		"fullnameOverride=mesh,nameOverride=other": "set nameOverride=vibemesh",
+		"fullnameOverride=":                        "set fullnameOverride=mesh",
+	} {
+		if out, err := upgrade(set); err == nil || !strings.Contains(out, says) {
+			t.Errorf("%s is not refused by %q: %v\n%s", set, says, err, out)
+		}
+	}
+	if out, err := upgrade("fullnameOverride=mesh,edge.replicas=4"); err != nil {
+		t.Errorf("the same name: %v\n%s", err, out)
+	}
+	second := append([]string{"install", "second", chartDir, "--set", "fullnameOverride=other"}, args[2:]...)
+	if out, err := helm(t.Context(), in, second...); err != nil {
+		t.Errorf("another release beside it: %v\n%s", err, out)
+	}
+	if out, err := upgrade("fullnameOverride=another,provision.allowDataLoss=true"); err != nil {
+		t.Errorf("a new log that is meant: %v\n%s", err, out)
+	}
+}

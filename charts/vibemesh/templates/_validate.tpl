@@ -27,7 +27,7 @@
 {{- if and .nats.enabled (gt (int (dig "WS_REPLICAS" 1 .settings)) (int .nats.replicas)) -}}
 {{- $wrong = append $wrong (printf "settings.WS_REPLICAS is %d, but nats.replicas only %d: the log cannot have more replicas than there are servers" (int .settings.WS_REPLICAS) (int .nats.replicas)) -}}
 {{- end -}}
-{{- $wrong = concat $wrong (include "vibemesh.wrongNames" $ | splitList "\n" | compact) (include "vibemesh.wrongEnv" $ | splitList "\n" | compact) (include "vibemesh.wrongServers" $ | splitList "\n" | compact) -}}
+{{- $wrong = concat $wrong (include "vibemesh.wrongNames" $ | splitList "\n" | compact) (include "vibemesh.wrongEnv" $ | splitList "\n" | compact) (include "vibemesh.wrongServers" $ | splitList "\n" | compact) (include "vibemesh.wrongRename" $ | splitList "\n" | compact) -}}
 
 {{- with .edge.service -}}
 {{- if and (eq .type "ClusterIP") .externalTrafficPolicy -}}

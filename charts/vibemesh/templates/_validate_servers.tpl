@@ -28,3 +28,21 @@
 {{- end }}
 {{- end }}
 {{- end -}}
+
+{{/* What other names would do to a release that is there, a line each. */}}
+{{- define "vibemesh.wrongRename" -}}
+{{- $name := include "vibemesh.fullname" . -}}
+{{- if and .Values.nats.enabled (not .Values.provision.allowDataLoss) }}
+{{- range dig "items" (list) (default (dict) (lookup "apps/v1" "StatefulSet" .Release.Namespace "")) }}
+{{- $labels := default (dict) .metadata.labels }}
+{{- if and (eq (dig "app.kubernetes.io/instance" "" $labels) $.Release.Name) (eq (dig "app.kubernetes.io/component" "" $labels) "nats")
+  (regexMatch (printf "^%s-[0-9]" $.Chart.Name) (dig "helm.sh/chart" "" $labels)) (ne .metadata.name (printf "%s-nats" $name)) }}
+{{ printf "the servers of the release are called %s, and would be new ones as %s-nats, with an empty log: set fullnameOverride=%s, or, to begin anew, provision.allowDataLoss=true for this upgrade" .metadata.name $name (trimSuffix "-nats" .metadata.name) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- $by := dig "spec" "selector" "matchLabels" "app.kubernetes.io/name" "" (default (dict) (lookup "apps/v1" "Deployment" .Release.Namespace (printf "%s-edge" $name))) }}
+{{- if and $by (ne $by (include "vibemesh.name" .)) }}
+{{ printf "the pods of the release are found by app.kubernetes.io/name=%s, and Kubernetes lets no Deployment look for %s: Services and policies would find none; set nameOverride=%s" $by (include "vibemesh.name" .) $by }}
+{{- end }}
+{{- end -}}

@@ -106,3 +106,23 @@ provision: {resources: null}
 		t.Errorf("GOMEMLIMIT is there %d times", n)
 	}
 }
+
+// TestGoTogether: what is much like values that are refused, and right.
+func TestGoTogether(t *testing.T) {
+	for _, set := range []string{
+		`edge.autoscaling={"kind":"hpa","targetCPU":0};edge.resources=null`,
+		`edge.autoscaling.kind="hpa";edge.resources={"requests":{"cpu":null},"limits":{"cpu":2}}`,
+		`nats.enabled=false;nats.url="tls://user@a.example.com,nats://[2001:db8::1]:4222"`,
+		`nats.enabled=false;nats.url="wss://nats.example.com/nats";networkPolicy.natsPorts=[443]`,
+		`nats.enabled=false;nats.url="nats://a.example.com:5222";networkPolicy.enabled=false`,
+		`nats.enabled=false;nats.url="nats://a.example.com:5222";networkPolicy.extraEgress=[{"ports":[{"port":5222}]}];networkPolicy.natsPorts=[5222]`,
+	} {
+		args := []string{"--values", chartDir + "/ci/01-minimal-values.yaml"}
+		for value := range strings.SplitSeq(set, ";") {
+			args = append(args, "--set-json", value)
+		}
+		if out, err := template(t, args...); err != nil {
+			t.Errorf("%s: %v\n%s", set, err, out)
+		}
+	}
+}

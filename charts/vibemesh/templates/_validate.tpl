@@ -18,6 +18,15 @@
 {{- if and .nats.enabled .nats.url -}}
 {{- $wrong = append $wrong "nats.url is set although nats.enabled makes a cluster in this release: set nats.enabled=false, or leave nats.url empty" -}}
 {{- end -}}
+{{- if and .nats.url .networkPolicy.enabled -}}
+{{- range splitList "," .nats.url -}}
+{{- $host := regexReplaceAll "^[a-z]+://([^/@]*@)?|/.*$" . "" -}}
+{{- $port := regexFind ":[0-9]+$" $host | trimPrefix ":" | default (ternary "80" (ternary "443" "4222" (hasPrefix "wss:" .)) (hasPrefix "ws:" .)) -}}
+{{- if not (has $port (toStrings $.Values.networkPolicy.natsPorts)) -}}
+{{- $wrong = append $wrong (printf "nats.url has the port %s, which networkPolicy.natsPorts lets no pod reach: add it there" $port) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- if and .nats.credentials.required (not .nats.credentials.existingSecret) -}}
 {{- $wrong = append $wrong "nats.credentials.existingSecret is missing: make credentials by `vibemesh credentials --out DIR` and a Secret of them, or, for trials, set nats.credentials.required=false" -}}
 {{- end -}}
@@ -50,6 +59,12 @@
 {{- end -}}
 {{- if and $a.kind (ge (int $a.targetSessions) (int .edge.maxSessions)) -}}
 {{- $wrong = append $wrong (printf "edge.autoscaling.targetSessions is %d: it has to be below edge.maxSessions, %d, or edges refuse before there are more of them" (int $a.targetSessions) (int .edge.maxSessions)) -}}
+{{- end -}}
+{{- range $part, $scaled := dict "edge" (and $a.kind $a.targetCPU) "api" .api.autoscaling.enabled -}}
+{{- $resources := default (dict) (index $.Values $part).resources -}}
+{{- if and $scaled (not (or (dig "requests" "cpu" "" $resources) (dig "limits" "cpu" "" $resources))) -}}
+{{- $wrong = append $wrong (printf "%[1]s.autoscaling.targetCPU is a share of %[1]s.resources.requests.cpu, which is not there: set it%[2]s" $part (ternary ", or targetCPU to 0" "" (eq $part "edge"))) -}}
+{{- end -}}
 {{- end -}}
 {{- if and (eq $a.kind "keda") (not $a.keda.serverAddress) -}}
 {{- $wrong = append $wrong "edge.autoscaling.keda.serverAddress is missing: name the Prometheus that KEDA asks, such as http://prometheus.monitoring:9090" -}}

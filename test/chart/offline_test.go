@@ -48,5 +48,13 @@ func TestProtocols(t *testing.T) {
 				t.Errorf("with %s %s speaks %s, want %s", set, name, got, want[i])
 			}
 		}
+		// The server speaks first: a service mesh that listens for the client, to see what it is, waits in vain.
+		for _, name := range []string{"vibemesh-nats", "vibemesh-nats-headless"} {
+			for _, p := range list(all.get("Service", name), "spec", "ports") {
+				if want := map[string]string{"client": "tcp", "cluster": "tcp", "monitor": "http"}[text(p, "name")]; text(p, "appProtocol") != want {
+					t.Errorf("%s of %s speaks %q, want %s", text(p, "name"), name, text(p, "appProtocol"), want)
+				}
+			}
+		}
 	}
 }

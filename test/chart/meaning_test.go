@@ -307,6 +307,8 @@ func TestRollOut(t *testing.T) {
 		"metrics.serviceMonitor.enabled=true":         nil,
 		"nats.replicas=5":                             {"Deployment api", "Deployment edge", "Job provision", "StatefulSet nats"},
 		"nats.tls.existingSecret=nats-tls":            {"Deployment api", "Deployment edge", "Job provision", "StatefulSet nats"},
+		"publishSecret.existingSecret=publish":        {"Deployment api"}, // edges publish nothing
+		"publishSecret.value=sixteen-characters":      {"Deployment api"},
 		"nats.credentials.existingSecret=other-creds": {"Deployment api", "Deployment edge", "Job provision", "StatefulSet nats"},
 	} {
 		var changed []string

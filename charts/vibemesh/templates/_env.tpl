@@ -19,7 +19,8 @@
 - {name: GOMEMLIMIT, value: {{ . | quote }}}
 {{- end }}
 {{- include "vibemesh.natsEnv" (dict "root" $root "role" .component) | nindent 0 }}
-{{- if or $root.Values.publishSecret.existingSecret $root.Values.publishSecret.value }}
+{{- /* An edge publishes for nobody. */}}
+{{- if and (eq .component "api") (or $root.Values.publishSecret.existingSecret $root.Values.publishSecret.value) }}
 - name: WS_PUBLISH_SECRET
   valueFrom:
     secretKeyRef:

@@ -145,7 +145,7 @@ spec:
         {{- include "vibemesh.podLabels" (dict "root" $root "component" .component "labels" $v.podLabels) | nindent 8 }}
       annotations:
         checksum/settings: {{ include "vibemesh.settings" $root | sha256sum }}
-        {{- with $root.Values.publishSecret.value }}
+        {{- with and (eq .component "api") $root.Values.publishSecret.value }}
         checksum/secret: {{ sha256sum . }}
         {{- end }}
         {{- with $v.podAnnotations }}

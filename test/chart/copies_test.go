@@ -154,6 +154,33 @@ func TestSchemaIsWhole(t *testing.T) {
 	closed(t, "#", s)
 }
 
+// TestNull: null takes a default away, and is what a section with nothing but comments is. A
+// list or a map goes without; of anything else the schema says that it is missing, where
+// templates would stop at a line of theirs, or take TLS for switched on.
+func TestNull(t *testing.T) {
+	s := schema(t)
+	for _, v := range values(t) {
+		at, names := any(s), strings.Split(v.path, ".")
+		for i, name := range names {
+			needed := i < len(names)-1 || v.path == "settings" || !strings.ContainsAny(v.normal[:1], "[{") && v.normal != "null"
+			if has := slices.Contains(list(at, "required"), any(name)); has != needed {
+				t.Errorf("values.schema.json requires %s of %s: %v, want %v", name, v.path, has, needed)
+			}
+			at = dig(at, "properties", name)
+		}
+		if strings.ContainsAny(v.normal[:1], "[{") && v.path != "settings" {
+			args := []string{"--values", chartDir + "/ci/07-ingress-values.yaml", "--set", "metrics.prometheusRule.enabled=true,metrics.dashboard.enabled=true"}
+			out, err := template(t, append(args, "--set", v.path+"=null")...)
+			if (err != nil || strings.Contains(out, "<nil>")) && !strings.Contains(out, "ingress.hosts is empty") {
+				t.Errorf("%s: null: %v", v.path, err)
+			}
+		}
+	}
+	if out, err := template(t, "--values", chartDir+"/ci/01-minimal-values.yaml", "--set", "ingress=null"); err == nil || !strings.Contains(out, "missing property 'ingress'") {
+		t.Errorf("ingress is null: %v\n%s", err, out)
+	}
+}
+
 func closed(t *testing.T, path string, v any) {
 	t.Helper()
 	switch v := v.(type) {

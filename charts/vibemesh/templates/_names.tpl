@@ -34,7 +34,7 @@ component, and labels of the pods' own if there are. */}}
 {{- define "vibemesh.podLabels" -}}
 {{ include "vibemesh.selector" . }}
 app.kubernetes.io/part-of: vibemesh
-{{- with merge (dict) (default (dict) .labels) .root.Values.commonLabels }}
+{{- with merge (dict) (default (dict) .labels) (default (dict) .root.Values.commonLabels) }}
 {{ toYaml . }}
 {{- end }}
 {{- end -}}
@@ -46,7 +46,7 @@ app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
 app.kubernetes.io/part-of: vibemesh
 app.kubernetes.io/managed-by: {{ .root.Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
-{{- with merge (dict) (default (dict) .labels) .root.Values.commonLabels }}
+{{- with merge (dict) (default (dict) .labels) (default (dict) .root.Values.commonLabels) }}
 {{ toYaml . }}
 {{- end }}
 {{- end -}}

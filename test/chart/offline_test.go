@@ -1,6 +1,8 @@
 package chart_test
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -54,6 +56,32 @@ func TestProtocols(t *testing.T) {
 				if want := map[string]string{"client": "tcp", "cluster": "tcp", "monitor": "http"}[text(p, "name")]; text(p, "appProtocol") != want {
 					t.Errorf("%s of %s speaks %q, want %s", text(p, "name"), name, text(p, "appProtocol"), want)
 				}
+			}
+		}
+	}
+}
+
+// TestInAnotherChart: a chart that has this one in it switches it on and off by a value of
+// this one, as Helm has it (condition).
+func TestInAnotherChart(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.CopyFS(filepath.Join(dir, "charts", "vibemesh"), os.DirFS(chartDir)); err != nil {
+		t.Fatal(err)
+	}
+	meta := "{apiVersion: v2, name: platform, version: 1.0.0, dependencies: [{name: vibemesh, version: '*', condition: vibemesh.enabled}]}"
+	for name, content := range map[string]string{"Chart.yaml": meta, "values.yaml": "global: {region: eu}\nvibemesh: {settings: {FIREBASE_PROJECT_ID: acme}, nats: {credentials: {existingSecret: nats}}}"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for set, want := range map[string]int{"vibemesh.enabled=true": 2, "vibemesh.enabled=false": 0} {
+		for _, program := range []string{"helm", "helm3"} {
+			out, err := output(t.Context(), "", program, "template", release, dir, "--namespace", namespace, "--set", set)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n := len(parse(t, out).of("Deployment")); n != want {
+				t.Errorf("%s: %d Deployments with %s, want %d", program, n, set, want)
 			}
 		}
 	}

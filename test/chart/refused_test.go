@@ -80,6 +80,7 @@ func TestRefused(t *testing.T) {
 
 		// What does not go together.
 		{`settings.FIREBASE_PROJECT_ID=""`, "settings.FIREBASE_PROJECT_ID is missing"},
+		{`enabled=false`, "enabled is for a chart that has this one in it"},
 		{`settings.WS_AUTH="dev"`, "settings.FIREBASE_AUTH_EMULATOR_HOST"},
 		{`nats.enabled=false`, "nats.url is missing"},
 		{`nats.url="nats://elsewhere:4222"`, "set nats.enabled=false"},

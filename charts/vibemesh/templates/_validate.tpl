@@ -8,6 +8,9 @@
 {{- if and (eq (dig "WS_AUTH" "firebase" .settings) "dev") (not (dig "FIREBASE_AUTH_EMULATOR_HOST" "" .settings)) -}}
 {{- $wrong = append $wrong "settings.WS_AUTH is dev: anybody could be anyone; use firebase, or with the Firebase emulator set settings.FIREBASE_AUTH_EMULATOR_HOST" -}}
 {{- end -}}
+{{- if eq (toString .enabled) "false" -}}
+{{- $wrong = append $wrong "enabled is for a chart that has this one in it, with `condition: vibemesh.enabled`; here it switches nothing off" -}}
+{{- end -}}
 {{- if and .publishSecret.value .publishSecret.existingSecret -}}
 {{- $wrong = append $wrong "publishSecret.value and publishSecret.existingSecret are both set: use one" -}}
 {{- end -}}

@@ -55,6 +55,8 @@ async function authorize(scheme, value) {
 async function tryOut(id, body) {
   const block = page.locator(`.opblock[id$="-${id}"]`);
   if (!await block.locator('.opblock-body').count()) await block.locator('.opblock-summary-control').click();
+  // What is in the block comes when its schemas are resolved; the button then says one of two things.
+  await block.locator('.try-out__btn').first().waitFor();
   const start = block.getByRole('button', { name: 'Try it out' });
   if (await start.count()) await start.click();
   if (body) await block.locator('textarea.body-param__text').fill(JSON.stringify(body));
